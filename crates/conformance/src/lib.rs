@@ -1,0 +1,1 @@
+//! A conformance suite that every sam-mm backend plugin can be run through.
