@@ -1,1 +1,2 @@
 //! The libtorch backend plugin of sam-mm.
+pub use tch;
