@@ -1,1 +1,3 @@
 //! sam-mm.
+pub mod image;
+pub mod mask;

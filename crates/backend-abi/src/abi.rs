@@ -15,7 +15,8 @@ pub const SAM_MM_BACKEND_ABI_MAJOR: u32 = 1;
 /// Minor version of the plugin ABI. Additions only; what exists is told by `struct_size`.
 pub const SAM_MM_BACKEND_ABI_MINOR: u32 = 0;
 /// `major << 16 | minor`, as passed to `sam_mm_backend_query`.
-pub const SAM_MM_BACKEND_ABI_VERSION: u32 = (SAM_MM_BACKEND_ABI_MAJOR << 16) | SAM_MM_BACKEND_ABI_MINOR;
+pub const SAM_MM_BACKEND_ABI_VERSION: u32 =
+    (SAM_MM_BACKEND_ABI_MAJOR << 16) | SAM_MM_BACKEND_ABI_MINOR;
 
 /// Name of the one function a plugin exports.
 pub const QUERY_SYMBOL: &CStr = c"sam_mm_backend_query";
@@ -111,17 +112,21 @@ pub struct sam_mm_host {
     pub abi_version: u32,
     /// [any thread] Writes a line to the log of the context that runs `operation`, or of every context when NULL.
     /// `level` is one of `SAM_MM_LOG_…`.
-    pub log: Option<unsafe extern "C" fn(operation: *mut sam_mm_operation, level: i32, message: *const c_char)>,
+    pub log: Option<
+        unsafe extern "C" fn(operation: *mut sam_mm_operation, level: i32, message: *const c_char),
+    >,
     /// [any thread] Non-zero when the operation should stop as soon as it can, returning `SAM_MM_ERR_CANCELLED`.
     /// To be asked between the stages of a long operation; cheap.
     pub is_cancelled: Option<unsafe extern "C" fn(operation: *mut sam_mm_operation) -> i32>,
     /// [thread of the operation] The operation is about to need `bytes` of device memory. The host may release caches
     /// before it returns. Non-zero: the host refuses; the plugin returns `SAM_MM_ERR_OUT_OF_MEMORY`.
-    pub before_allocate: Option<unsafe extern "C" fn(operation: *mut sam_mm_operation, bytes: u64) -> i32>,
+    pub before_allocate:
+        Option<unsafe extern "C" fn(operation: *mut sam_mm_operation, bytes: u64) -> i32>,
     /// [thread of the operation] An allocation of `bytes` failed for the `attempt`-th time (from 1). The host releases
     /// what it can. Non-zero: something was released, try once more; zero: give up with `SAM_MM_ERR_OUT_OF_MEMORY`.
-    pub allocation_failed:
-        Option<unsafe extern "C" fn(operation: *mut sam_mm_operation, bytes: u64, attempt: u32) -> i32>,
+    pub allocation_failed: Option<
+        unsafe extern "C" fn(operation: *mut sam_mm_operation, bytes: u64, attempt: u32) -> i32,
+    >,
 }
 
 /// Length of `sam_mm_backend_error.message`, the closing NUL included.
@@ -468,7 +473,8 @@ pub struct sam_mm_backend {
     /// Frees an embedding. NULL is allowed.
     pub embedding_free: Option<unsafe extern "C" fn(embedding: *mut sam_mm_backend_embedding)>,
     /// Bytes of device memory an embedding holds.
-    pub embedding_bytes: Option<unsafe extern "C" fn(embedding: *mut sam_mm_backend_embedding) -> u64>,
+    pub embedding_bytes:
+        Option<unsafe extern "C" fn(embedding: *mut sam_mm_backend_embedding) -> u64>,
     /// Writes an embedding as bytes that `embedding_import` of the same model takes back, bit for bit, in this or a
     /// later process. `required` receives the size; with a NULL `buffer` nothing else happens, with one shorter than
     /// required the call fails with `SAM_MM_ERR_INVALID_ARGUMENT`.

@@ -1,0 +1,21 @@
+//! Pixels in: a checked view of the caller's pixels, an owned copy of them, and the model's input made from that copy.
+//!
+//! What is allocated, for an image of `w × h` pixels:
+//! - [`ImageView`] nothing: it borrows.
+//! - [`Image`] `3·w·h` bytes (`w·h` for gray). 300 MB for 100 megapixels, and nothing else of that size.
+//! - [`preprocess`] the result (at most `3·input_size²` samples) and a window of resized rows (`input_size` columns by
+//!   about `2·h / input_size` rows). No float image of the original's size is ever made.
+
+mod error;
+mod key;
+mod owned;
+mod pixel_format;
+mod preprocess;
+mod view;
+
+pub use error::ImageError;
+pub use key::ImageKey;
+pub use owned::Image;
+pub use pixel_format::PixelFormat;
+pub use preprocess::{ModelInput, ResizeMode, SampleType, Samples, preprocess};
+pub use view::{ImageView, MAX_PIXELS, MAX_SIDE};
