@@ -96,8 +96,9 @@ pub const SAM_MM_MEM_ALLOCATOR: u32 = 2;
 /// `sam_mm_backend_mem_info.known`: `peak_allocated` is filled.
 pub const SAM_MM_MEM_PEAK: u32 = 4;
 
-/// One running operation of the host, such as one `encode`. Opaque to the plugin; NULL is allowed everywhere and means
-/// an operation that is never cancelled and never retried.
+/// One running operation of the host, such as one `encode`. Opaque to the plugin, and meaningful only until the
+/// function it was passed to returns. NULL is allowed everywhere and means an operation that is never cancelled and
+/// never retried.
 #[repr(C)]
 pub struct sam_mm_operation {
     _opaque: [u8; 0],
@@ -324,7 +325,8 @@ pub struct sam_mm_backend_prompts {
     pub masks: *const f32,
 }
 
-/// Where `decode` writes. Buffers are the host's; `n` is `multimask_count` with multimask output and 1 without.
+/// Where `decode` writes. Buffers are the host's and initialised; what they hold after an error is not looked at.
+/// `n` is `multimask_count` with multimask output and 1 without.
 #[repr(C)]
 pub struct sam_mm_backend_masks {
     /// Size of this struct, set by the host.
@@ -361,7 +363,9 @@ pub struct sam_mm_backend_embedding {
 /// never unloaded.
 ///
 /// Every function is safe against any thread; the host calls the functions of one model from one thread at a time, but
-/// may use several models, and may free embeddings, ask for memory figures and trim at any time from any thread.
+/// may use several models, and may export, measure and free embeddings, ask for memory figures and trim at any time
+/// from any thread, also from within the callbacks of `sam_mm_host`. It does not export or free an embedding that a
+/// running `decode` uses.
 /// A child keeps what it needs of its parent alive: objects may be freed in any order.
 #[repr(C)]
 pub struct sam_mm_backend {
@@ -476,8 +480,8 @@ pub struct sam_mm_backend {
     pub embedding_bytes:
         Option<unsafe extern "C" fn(embedding: *mut sam_mm_backend_embedding) -> u64>,
     /// Writes an embedding as bytes that `embedding_import` of the same model takes back, bit for bit, in this or a
-    /// later process. `required` receives the size; with a NULL `buffer` nothing else happens, with one shorter than
-    /// required the call fails with `SAM_MM_ERR_INVALID_ARGUMENT`.
+    /// later process. `required` receives the size, in any case; with a NULL `buffer` nothing else happens, with one
+    /// shorter than required the call fails with `SAM_MM_ERR_INVALID_ARGUMENT`.
     pub embedding_export: Option<
         unsafe extern "C" fn(
             embedding: *mut sam_mm_backend_embedding,
@@ -506,8 +510,8 @@ pub struct sam_mm_backend {
 /// The one function a plugin exports, under the name `sam_mm_backend_query`. Free of side effects: it compares
 /// versions and returns a table, so that the version is settled before anything runs.
 ///
-/// `host_abi` is the host's `SAM_MM_BACKEND_ABI_VERSION`. On a major version it does not know, the plugin returns
-/// `SAM_MM_ERR_UNSUPPORTED` and says in `error` which it does.
+/// `host_abi` is the host's `SAM_MM_BACKEND_ABI_VERSION`; `host` is not NULL. On a major version it does not know, the
+/// plugin returns `SAM_MM_ERR_UNSUPPORTED` and says in `error` which it does.
 pub type sam_mm_backend_query_fn = unsafe extern "C" fn(
     host_abi: u32,
     host: *const sam_mm_host,

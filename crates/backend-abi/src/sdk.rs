@@ -1,1 +1,0 @@
-//! A backend in safe Rust.
