@@ -17,5 +17,5 @@ pub use error::ImageError;
 pub use key::ImageKey;
 pub use owned::Image;
 pub use pixel_format::PixelFormat;
-pub use preprocess::{ModelInput, ResizeMode, SampleType, Samples, preprocess};
+pub use preprocess::{ModelInput, ResizeMode, SampleType, Samples, preprocess, resized_size};
 pub use view::{ImageView, MAX_PIXELS, MAX_SIDE};

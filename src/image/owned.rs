@@ -70,7 +70,7 @@ impl Image {
         self.pixels.len()
     }
 
-    /// The picture's identity. Computed by the first call, about a millisecond per megapixel, and kept.
+    /// The picture's identity. Computed by the first call, a few milliseconds per megapixel, and kept.
     pub fn key(&self) -> ImageKey {
         *self.key.get_or_init(|| match self.format {
             PixelFormat::Gray8 => key::of_gray(self.width, self.height, &self.pixels),

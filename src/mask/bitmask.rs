@@ -1,5 +1,7 @@
 //! A mask as bytes.
 
+use bytemuck::allocation::try_zeroed_vec;
+
 use super::{
     Extent, MaskError, MaskSource, PolygonOptions, Polygons, Rle, Run, error::check_size,
     runs::RunLine,
@@ -55,14 +57,11 @@ impl Bitmask {
     /// A mask without foreground, of a size that was checked.
     pub(super) fn background(width: u32, height: u32) -> Result<Self, MaskError> {
         let bytes = width as usize * height as usize;
-        let mut pixels = Vec::new();
-        pixels
-            .try_reserve_exact(bytes)
-            .map_err(|_| MaskError::OutOfMemory {
-                bytes,
-                purpose: "a full-size mask",
-            })?;
-        pixels.resize(bytes, 0);
+        // Zeroed by the system, which does not touch a page before it is written: for a small object most never are.
+        let pixels = try_zeroed_vec(bytes).map_err(|()| MaskError::OutOfMemory {
+            bytes,
+            purpose: "a full-size mask",
+        })?;
         Ok(Self {
             width,
             height,

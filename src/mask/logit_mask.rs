@@ -132,17 +132,24 @@ impl MaskSource for LogitMask<'_> {
 
     fn for_each_column(&self, visit: &mut dyn FnMut(u32, &[Run])) {
         let Upsampler { columns, rows, .. } = self.upsampler;
-        let signs = SignBits::of_columns(&self.logits, self.upsampler.mask_size());
+        let mask_size = self.upsampler.mask_size() as usize;
+        let transposed = transposed(&self.logits, mask_size);
+        let signs = SignBits::of_rows(&transposed, self.upsampler.mask_size());
         scan(&signs, columns, rows, visit, |x, pixels, line| {
             let across = &columns.taps()[x as usize];
-            let at = across.start as usize;
+            let cells = [0, 1, 2].map(|k| {
+                let column = across.start as usize + k;
+                &transposed[column * mask_size..][..mask_size]
+            });
             let down = &rows.taps()[pixels.start as usize..pixels.end as usize];
             line.push_pixels(
                 pixels.start,
                 down.iter().map(|taps| {
-                    // Rows first, as in `for_each_row`: the rounding, and so the mask, is the same both ways.
-                    let [a, b, c] = self.rows_of(taps).map(|row| &row[at..at + 3]);
-                    let blended = [0, 1, 2].map(|k| weigh(&taps.weights, [a[k], b[k], c[k]]));
+                    // Down first, as in `for_each_row`: the rounding, and so the mask, is the same both ways.
+                    let blended = cells.map(|column| {
+                        let column = &column[taps.start as usize..][..3];
+                        weigh(&taps.weights, [column[0], column[1], column[2]])
+                    });
                     weigh(&across.weights, blended) > 0.0
                 }),
             );
@@ -214,6 +221,21 @@ fn find_stretches(
 
 fn weigh(weights: &[f32; 3], values: [f32; 3]) -> f32 {
     weights[0] * values[0] + weights[1] * values[1] + weights[2] * values[2]
+}
+
+/// Columns as rows.
+fn transposed(logits: &[f32], mask_size: usize) -> Vec<f32> {
+    /// Columns at a time: a cache line of them.
+    const BLOCK: usize = 16;
+    let mut transposed = vec![0.0; logits.len()];
+    for left in (0..mask_size).step_by(BLOCK) {
+        for (y, row) in logits.chunks_exact(mask_size).enumerate() {
+            for (x, &logit) in (left..mask_size).zip(&row[left..]).take(BLOCK) {
+                transposed[x * mask_size + y] = logit;
+            }
+        }
+    }
+    transposed
 }
 
 /// The logits as they are when all are of sane size, else a copy in which they are.

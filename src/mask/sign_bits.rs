@@ -19,37 +19,20 @@ pub(super) enum Sign {
 }
 
 impl SignBits {
-    /// Lines are rows of the `mask_size × mask_size` logits.
+    /// Lines are the rows of `mask_size × mask_size` logits.
     pub fn of_rows(logits: &[f32], mask_size: u32) -> Self {
-        let mut signs = Self::empty(mask_size);
-        let lines = signs.bits.chunks_exact_mut(signs.words_per_line);
-        for (line, row) in lines.zip(logits.chunks_exact(mask_size as usize)) {
-            for (word, cells) in line.iter_mut().zip(row.chunks(64)) {
-                *word = cells.iter().enumerate().fold(0, |word, (bit, &logit)| {
-                    word | (u64::from(logit > 0.0) << bit)
-                });
-            }
-        }
-        signs
-    }
-
-    /// Lines are columns of the `mask_size × mask_size` logits.
-    pub fn of_columns(logits: &[f32], mask_size: u32) -> Self {
-        let mut signs = Self::empty(mask_size);
-        let words_per_line = signs.words_per_line;
-        for (y, row) in logits.chunks_exact(mask_size as usize).enumerate() {
-            let (word, bit) = (y / 64, y % 64);
-            for (x, &logit) in row.iter().enumerate() {
-                signs.bits[x * words_per_line + word] |= u64::from(logit > 0.0) << bit;
-            }
-        }
-        signs
-    }
-
-    fn empty(mask_size: u32) -> Self {
         let words_per_line = mask_size.div_ceil(64) as usize;
+        let mut bits = vec![0; words_per_line * mask_size as usize];
+        let rows = logits.chunks_exact(mask_size as usize);
+        for (line, row) in bits.chunks_exact_mut(words_per_line).zip(rows) {
+            for (word, cells) in line.iter_mut().zip(row.chunks(64)) {
+                for (bit, &logit) in cells.iter().enumerate() {
+                    *word |= u64::from(logit > 0.0) << bit;
+                }
+            }
+        }
         Self {
-            bits: vec![0; words_per_line * mask_size as usize],
+            bits,
             words_per_line,
             line_len: mask_size,
         }

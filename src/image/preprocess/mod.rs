@@ -1,6 +1,12 @@
 //! From an image to what the image encoder takes: resized, RGB, neither normalised nor padded.
 
-use super::{Image, ImageError};
+mod filter;
+mod resample;
+mod sample;
+
+use super::{Image, ImageError, MAX_SIDE, PixelFormat};
+use resample::{Source, resample, reserved};
+use sample::Sample;
 
 /// How the size of the model's input follows from the image's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,10 +55,68 @@ pub struct ModelInput {
 /// # Errors
 /// [`ImageError::InputSize`] and [`ImageError::OutOfMemory`].
 pub fn preprocess(
-    _image: &Image,
-    _mode: ResizeMode,
-    _sample_type: SampleType,
-    _input_size: u32,
+    image: &Image,
+    mode: ResizeMode,
+    sample_type: SampleType,
+    input_size: u32,
 ) -> Result<ModelInput, ImageError> {
-    unimplemented!("comes with the next commit")
+    if !(1..=MAX_SIDE).contains(&input_size) {
+        return Err(ImageError::InputSize { input_size });
+    }
+    let (width, height) = resized_size(image.width(), image.height(), mode, input_size);
+    let samples = match sample_type {
+        SampleType::U8 => Samples::U8(resize_to_rgb(image, width, height)?),
+        SampleType::F32 => Samples::F32(resize_to_rgb(image, width, height)?),
+    };
+    Ok(ModelInput {
+        width,
+        height,
+        original_width: image.width(),
+        original_height: image.height(),
+        samples,
+    })
+}
+
+/// Columns and rows of the model's input.
+///
+/// The longest side as in `segment_anything/utils/transforms.py: get_preprocess_shape`, rounding half up. Where an
+/// image is so narrow that its short side rounds to 0, and the original fails, it is 1.
+pub fn resized_size(width: u32, height: u32, mode: ResizeMode, input_size: u32) -> (u32, u32) {
+    match mode {
+        ResizeMode::Stretch => (input_size, input_size),
+        ResizeMode::LongestSide => {
+            let scale = f64::from(input_size) / f64::from(width.max(height));
+            let scaled = |side: u32| ((f64::from(side) * scale + 0.5) as u32).max(1);
+            (scaled(width), scaled(height))
+        }
+    }
+}
+
+/// `[height][width][3]` samples. Gray is resized as one channel, which gives what three alike would.
+fn resize_to_rgb<S: Sample>(image: &Image, width: u32, height: u32) -> Result<Vec<S>, ImageError> {
+    match image.format() {
+        PixelFormat::Gray8 => {
+            let gray = resize::<S, 1>(image, width, height)?;
+            let mut rgb = reserved(gray.len() * 3, "the model's input")?;
+            for [value] in gray {
+                rgb.extend([value; 3]);
+            }
+            Ok(rgb)
+        }
+        _ => Ok(resize::<S, 3>(image, width, height)?.into_flattened()),
+    }
+}
+
+fn resize<S: Sample, const C: usize>(
+    image: &Image,
+    width: u32,
+    height: u32,
+) -> Result<Vec<[S; C]>, ImageError> {
+    let (pixels, _) = image.pixels().as_chunks();
+    let source = Source {
+        width: image.width(),
+        height: image.height(),
+        pixels,
+    };
+    resample(&source, width, height)
 }

@@ -47,7 +47,7 @@ impl Polygons {
         if !(tolerance.is_finite() && tolerance >= 0.0) {
             return Err(MaskError::Tolerance { tolerance });
         }
-        let exact = Outline::of(source, options.connectivity)?.into_polygons();
+        let exact = Outline::of(source, options.connectivity)?.into_polygons()?;
         let mut polygons = if options.min_area > 0 {
             exact.without_rings_below(options.min_area)
         } else {

@@ -1,42 +1,41 @@
 //! The outline of a mask as linked corners.
 //!
 //! Between each two rows, the places where a vertical edge of the mask begins or ends are the corners of its outline.
-//! Going from left to right, corners pair up: a horizontal edge joins the first to the second, the third to the
-//! fourth. Down a column, a vertical edge joins the corner where it begins to the one where it ends. So each corner has
-//! one horizontal and one vertical neighbour, and following them in turn closes a ring. Each corner is touched a
-//! constant number of times.
+//! From left to right they pair up: a horizontal edge joins the first to the second, the third to the fourth. Down a
+//! column, a vertical edge joins the corner where it begins to the one where it ends. So each corner has one horizontal
+//! and one vertical neighbour, and following them in turn closes a ring. Each corner is touched a constant number of
+//! times.
 
 use super::{Connectivity, Polygons, Ring};
 use crate::mask::{MaskError, MaskSource, Run};
 
-/// No corner, or no ring.
+/// No corner.
 const NONE: u32 = u32::MAX;
 
 /// A place where the outline turns. Where four pixels meet of which two opposite ones are foreground, there are two.
 #[derive(Clone, Copy)]
 struct Corner {
-    x: u32,
-    y: u32,
-    /// The corner at the other end of its horizontal edge.
-    across: u32,
+    x: u16,
+    y: u16,
     /// The corner at the other end of its vertical edge.
     along: u32,
-    /// The upper corner of the next vertical edge to the left in the row below; set where a vertical edge begins.
-    left: u32,
-    /// The ring, once known.
-    ring: u32,
-    /// Whether the pixel to the lower right is foreground; set where a vertical edge begins.
+    /// Once followed: its ring. Before, where a vertical edge begins: the upper corner of the next vertical edge to the
+    /// left in the row below.
+    ring_or_left: u32,
+    followed: bool,
+    /// Where a vertical edge begins: whether the pixel to the right of the edge is foreground.
     foreground: bool,
 }
 
-/// A vertical edge that goes on below the current row.
+/// A vertical edge that goes on below the current line.
 #[derive(Clone, Copy)]
 struct Edge {
     x: u32,
     top: u32,
 }
 
-/// All corners, from the top and in a line from the left.
+/// All corners, from the top, in a line from the left. Each line has an even number of them, so the corner at the other
+/// end of the horizontal edge of corner `i` is `i ^ 1`.
 pub(super) struct Outline {
     corners: Vec<Corner>,
 }
@@ -64,38 +63,42 @@ impl Outline {
     }
 
     /// Follows the corners into rings.
-    pub fn into_polygons(mut self) -> Polygons {
-        let mut vertices = Vec::with_capacity(self.corners.len());
-        let mut rings: Vec<Ring> = Vec::new();
+    pub fn into_polygons(mut self) -> Result<Polygons, MaskError> {
+        let mut vertices = Vec::new();
+        reserve(&mut vertices, self.corners.len())?;
+        let mut rings = Vec::new();
         for first in 0..self.corners.len() {
-            if self.corners[first].ring != NONE {
+            let corner = self.corners[first];
+            if corner.followed {
                 continue;
             }
-            let Corner {
-                foreground, left, ..
-            } = self.corners[first];
-            let parent = match left {
-                NONE => None,
-                corner => {
-                    let neighbour = self.corners[corner as usize].ring as usize;
-                    // The pixel between the two rings is background if this one is an outer ring.
-                    let lies_in_neighbour = rings[neighbour].is_hole == foreground;
-                    if lies_in_neighbour {
-                        Some(neighbour)
-                    } else {
-                        rings[neighbour].parent
-                    }
-                }
-            };
+            let parent = self.parent(&corner, &rings);
             let start = vertices.len();
             self.follow(first, rings.len() as u32, &mut vertices);
+            reserve(&mut rings, 1)?;
             rings.push(Ring {
                 range: start..vertices.len(),
                 parent,
-                is_hole: !foreground,
+                is_hole: !corner.foreground,
             });
         }
-        Polygons { vertices, rings }
+        Ok(Polygons { vertices, rings })
+    }
+
+    /// The ring around the one that begins at `first`. The edge to the left of it begins higher or further left, so its
+    /// ring is known; either that ring is around the new one, or both lie in the same.
+    fn parent(&self, first: &Corner, rings: &[Ring]) -> Option<usize> {
+        if first.ring_or_left == NONE {
+            return None;
+        }
+        let neighbour = self.corners[first.ring_or_left as usize].ring_or_left as usize;
+        // What separates the two is background if the new one is an outer ring, else foreground.
+        let is_around = rings[neighbour].is_hole == first.foreground;
+        if is_around {
+            Some(neighbour)
+        } else {
+            rings[neighbour].parent
+        }
     }
 
     /// Follows a ring from its first corner, the leftmost of its topmost: right around foreground, down around a hole,
@@ -105,13 +108,14 @@ impl Outline {
         let mut go_across = self.corners[first].foreground;
         loop {
             let corner = &mut self.corners[at];
-            corner.ring = ring;
-            vertices.push([corner.x, corner.y]);
+            corner.followed = true;
+            corner.ring_or_left = ring;
+            vertices.push([corner.x.into(), corner.y.into()]);
             at = if go_across {
-                corner.across
+                at ^ 1
             } else {
-                corner.along
-            } as usize;
+                corner.along as usize
+            };
             go_across = !go_across;
             if at == first {
                 return;
@@ -133,28 +137,26 @@ struct Tracer {
 impl Tracer {
     /// The line above row `y`, whose runs are given.
     fn line(&mut self, y: u32, runs: &[Run]) -> Result<(), MaskError> {
-        self.reserve(runs.len())?;
         let edges = std::mem::take(&mut self.edges);
+        reserve(&mut self.corners, edges.len() + 2 * runs.len())?;
         let mut above = edges.iter().enumerate().peekable();
         let mut below = runs
             .iter()
             .flat_map(|run| [(run.start, true), (run.end, false)])
             .peekable();
-        // The corner whose horizontal edge still lacks its right end.
-        let mut open = NONE;
         loop {
-            let ended = above.peek().map_or(NONE, |(_, edge)| edge.x);
-            let begun = below.peek().map_or(NONE, |&(x, _)| x);
-            let edge = if ended <= begun { above.next() } else { None };
-            let toggle = if begun <= ended { below.next() } else { None };
+            let x_above = above.peek().map_or(NONE, |(_, edge)| edge.x);
+            let x_below = below.peek().map_or(NONE, |&(x, _)| x);
+            let edge = above.next_if(|_| x_above <= x_below);
+            let toggle = below.next_if(|_| x_below <= x_above);
             match (edge, toggle) {
                 (None, None) => break,
                 (Some((_, &edge)), None) => {
-                    let corner = self.corner(edge.x, y, &mut open);
+                    let corner = self.corner(edge.x, y);
                     self.end(edge, corner);
                 }
                 (None, Some((x, foreground))) => {
-                    let corner = self.corner(x, y, &mut open);
+                    let corner = self.corner(x, y);
                     self.begin(x, corner, foreground);
                 }
                 // Edges alternate: an even one has background on its left and foreground on its right.
@@ -162,15 +164,7 @@ impl Tracer {
                     self.edges_below.push(edge);
                 }
                 (Some((_, &edge)), Some((x, foreground))) => {
-                    let left = self.corner(x, y, &mut open);
-                    let right = self.corner(x, y, &mut open);
-                    if foreground == (self.connectivity == Connectivity::Four) {
-                        self.end(edge, left);
-                        self.begin(x, right, foreground);
-                    } else {
-                        self.end(edge, right);
-                        self.begin(x, left, foreground);
-                    }
+                    self.crossing(edge, x, y, foreground);
                 }
             }
         }
@@ -179,34 +173,29 @@ impl Tracer {
         Ok(())
     }
 
-    /// Makes room for all corners and edges that a line can have.
-    fn reserve(&mut self, runs_below: usize) -> Result<(), MaskError> {
-        let corners = self.edges.len() + 2 * runs_below;
-        self.corners
-            .try_reserve(corners)
-            .and_then(|()| self.edges_below.try_reserve(2 * runs_below))
-            .map_err(|_| MaskError::OutOfMemory {
-                bytes: (self.corners.len() + corners) * size_of::<Corner>(),
-                purpose: "the outline of a mask",
-            })
+    /// Two opposite pixels of four are foreground: the outline turns twice. Which edges make a turn together decides
+    /// whether the two pixels are joined.
+    fn crossing(&mut self, edge: Edge, x: u32, y: u32, foreground: bool) {
+        let left = self.corner(x, y);
+        let right = self.corner(x, y);
+        if foreground == (self.connectivity == Connectivity::Four) {
+            self.end(edge, left);
+            self.begin(x, right, foreground);
+        } else {
+            self.end(edge, right);
+            self.begin(x, left, foreground);
+        }
     }
 
-    /// Adds a corner, and joins it to the one to its left if that waits for it.
-    fn corner(&mut self, x: u32, y: u32, open: &mut u32) -> u32 {
+    fn corner(&mut self, x: u32, y: u32) -> u32 {
         let index = self.corners.len() as u32;
-        let across = std::mem::replace(open, NONE);
-        if across == NONE {
-            *open = index;
-        } else {
-            self.corners[across as usize].across = index;
-        }
         self.corners.push(Corner {
-            x,
-            y,
-            across,
+            // No side is longer than 65535.
+            x: x as u16,
+            y: y as u16,
             along: NONE,
-            left: NONE,
-            ring: NONE,
+            ring_or_left: NONE,
+            followed: false,
             foreground: false,
         });
         index
@@ -216,7 +205,7 @@ impl Tracer {
     fn begin(&mut self, x: u32, corner: u32, foreground: bool) {
         let left = self.edges_below.last().map_or(NONE, |edge| edge.top);
         let begun = &mut self.corners[corner as usize];
-        begun.left = left;
+        begun.ring_or_left = left;
         begun.foreground = foreground;
         self.edges_below.push(Edge { x, top: corner });
     }
@@ -226,4 +215,13 @@ impl Tracer {
         self.corners[corner as usize].along = edge.top;
         self.corners[edge.top as usize].along = corner;
     }
+}
+
+fn reserve<T>(vector: &mut Vec<T>, additional: usize) -> Result<(), MaskError> {
+    vector
+        .try_reserve(additional)
+        .map_err(|_| MaskError::OutOfMemory {
+            bytes: (vector.len() + additional) * size_of::<T>(),
+            purpose: "the outline of a mask",
+        })
 }

@@ -6,9 +6,9 @@ use super::ring::twice_signed_area;
 /// vertex than the farthest is never less exact, and it bounds the time where farthest ones lie next to each other.
 const MAX_FARTHEST_SPLITS: u32 = 48;
 
-/// No vertex of a pixel outline is within this distance of the line between its neighbours, but for very long edges;
-/// smaller tolerances are not worth another try.
-const FINEST_TOLERANCE: f64 = 0.125;
+/// Below this nothing can be left out: the flattest two vertices of an outline with sides of a pixel or more lie
+/// 1/√5 from the line past them (one step of a staircase).
+const FINEST_TOLERANCE: f64 = 0.25;
 
 /// Douglas–Peucker for closed rings. Keeps its buffers from ring to ring.
 pub(super) struct Simplifier {
