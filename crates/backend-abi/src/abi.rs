@@ -24,7 +24,7 @@ pub const QUERY_SYMBOL: &CStr = c"sam_mm_backend_query";
 /// A plugin that is tied to a version of a shared library embeds this text, followed by `library=version;`, anywhere
 /// in its file (for example `sam-mm-backend-requires:libtorch=2.11.0;`). The host reads it before loading the plugin,
 /// so that a process that already holds another version gets an error instead of a crash.
-pub const REQUIRES_MARKER: &str = "sam-mm-backend-requires:";
+pub const SAM_MM_BACKEND_REQUIRES_MARKER: &str = "sam-mm-backend-requires:";
 
 /// Success.
 pub const SAM_MM_OK: i32 = 0;
@@ -99,7 +99,6 @@ pub const SAM_MM_MEM_PEAK: u32 = 4;
 /// One running operation of the host, such as one `encode`. Opaque to the plugin, and meaningful only until the
 /// function it was passed to returns. NULL is allowed everywhere and means an operation that is never cancelled and
 /// never retried.
-#[repr(C)]
 pub struct sam_mm_operation {
     _opaque: [u8; 0],
 }
@@ -342,19 +341,16 @@ pub struct sam_mm_backend_masks {
 }
 
 /// An opened device. Opaque to the host.
-#[repr(C)]
 pub struct sam_mm_backend_device {
     _opaque: [u8; 0],
 }
 
 /// A loaded model. Opaque to the host.
-#[repr(C)]
 pub struct sam_mm_backend_model {
     _opaque: [u8; 0],
 }
 
 /// What the image encoder made of one image. Opaque to the host.
-#[repr(C)]
 pub struct sam_mm_backend_embedding {
     _opaque: [u8; 0],
 }
