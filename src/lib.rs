@@ -1,3 +1,20 @@
-//! sam-mm.
+//! sam-mm: interactive Segment Anything behind a stable C API, inside a memory budget.
+//!
+//! Imports run one way: `capi` → `context`, `model`, `predictor` → `cache`, `memory`, `image`, `mask`, `backend`. The
+//! pipeline a person reads first is [`predictor`]. The C header is `include/sam_mm.h`; its contract is docs/abi.md.
+
+#[path = "backend_stub.rs"]
+pub mod backend;
+pub mod cache;
+pub mod capi;
+pub mod context;
+pub mod error;
 pub mod image;
+pub mod logging;
 pub mod mask;
+pub mod memory;
+pub mod model;
+pub mod prediction;
+pub mod predictor;
+pub mod prompt;
+pub mod registered_image;

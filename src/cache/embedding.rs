@@ -1,0 +1,164 @@
+//! Image embeddings: the expensive half of a prediction, kept per image and model.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lru::LruCache;
+
+/// Which image, seen by which model. Numbers of a context, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The image.
+    pub image: u64,
+    /// The model.
+    pub model: u64,
+}
+
+struct Entry<E> {
+    embedding: Arc<E>,
+    bytes: u64,
+}
+
+struct Entries<E> {
+    by_use: LruCache<Key, Entry<E>>,
+    bytes: u64,
+}
+
+/// The least recently used embeddings leave when the byte budget is crossed. An embedding in use by a running
+/// prediction stays alive until that ends, whatever happens here.
+pub struct EmbeddingCache<E> {
+    budget: u64,
+    entries: Mutex<Entries<E>>,
+}
+
+impl<E> EmbeddingCache<E> {
+    /// An empty cache that holds at most `budget` bytes.
+    pub fn new(budget: u64) -> Self {
+        Self {
+            budget,
+            entries: Mutex::new(Entries {
+                by_use: LruCache::unbounded(),
+                bytes: 0,
+            }),
+        }
+    }
+
+    /// The embedding of an image, which becomes the most recently used.
+    pub fn get(&self, key: Key) -> Option<Arc<E>> {
+        self.lock()
+            .by_use
+            .get(&key)
+            .map(|entry| Arc::clone(&entry.embedding))
+    }
+
+    /// Keeps an embedding. One larger than the whole budget is not kept, and nothing is evicted for it.
+    pub fn insert(&self, key: Key, embedding: Arc<E>, bytes: u64) {
+        if bytes > self.budget {
+            return;
+        }
+        let mut entries = self.lock();
+        entries.remove(key);
+        while entries.bytes + bytes > self.budget {
+            entries.evict_oldest();
+        }
+        entries.bytes += bytes;
+        entries.by_use.put(key, Entry { embedding, bytes });
+    }
+
+    /// Drops the embeddings that `unwanted` names, and tells their bytes.
+    pub fn remove_where(&self, unwanted: impl Fn(Key) -> bool) -> u64 {
+        let mut entries = self.lock();
+        let keys: Vec<Key> = entries
+            .by_use
+            .iter()
+            .map(|(&key, _)| key)
+            .filter(|&key| unwanted(key))
+            .collect();
+        keys.into_iter().map(|key| entries.remove(key)).sum()
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> u64 {
+        self.lock().bytes
+    }
+
+    /// Embeddings held.
+    pub fn len(&self) -> usize {
+        self.lock().by_use.len()
+    }
+
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries<E>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<E> Entries<E> {
+    fn remove(&mut self, key: Key) -> u64 {
+        let bytes = self.by_use.pop(&key).map_or(0, |entry| entry.bytes);
+        self.bytes -= bytes;
+        bytes
+    }
+
+    fn evict_oldest(&mut self) {
+        if let Some((_, entry)) = self.by_use.pop_lru() {
+            self.bytes -= entry.bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(image: u64) -> Key {
+        Key { image, model: 0 }
+    }
+
+    #[test]
+    fn the_least_recently_used_leaves_when_the_budget_is_crossed() {
+        let cache = EmbeddingCache::new(100);
+        for image in 1..=3 {
+            cache.insert(key(image), Arc::new(image), 30);
+        }
+        cache.get(key(1));
+        cache.insert(key(4), Arc::new(4), 40);
+        let kept: Vec<_> = (1..=4)
+            .map(|image| cache.get(key(image)).is_some())
+            .collect();
+        assert_eq!(kept, [true, false, true, true]);
+        assert_eq!((cache.bytes(), cache.len()), (100, 3));
+    }
+
+    #[test]
+    fn an_oversize_embedding_is_not_kept_and_evicts_nobody() {
+        let cache = EmbeddingCache::new(100);
+        cache.insert(key(1), Arc::new(1), 60);
+        cache.insert(key(2), Arc::new(2), 101);
+        assert!(cache.get(key(1)).is_some() && cache.get(key(2)).is_none());
+    }
+
+    #[test]
+    fn an_update_at_capacity_evicts_no_neighbour() {
+        let cache = EmbeddingCache::new(100);
+        cache.insert(key(1), Arc::new(1), 50);
+        cache.insert(key(2), Arc::new(2), 50);
+        cache.insert(key(1), Arc::new(3), 50);
+        assert_eq!(
+            (cache.get(key(1)).as_deref(), cache.get(key(2)).as_deref()),
+            (Some(&3), Some(&2))
+        );
+    }
+
+    #[test]
+    fn removing_by_model_tells_the_bytes_and_leaves_the_others() {
+        let cache = EmbeddingCache::new(100);
+        cache.insert(Key { image: 1, model: 7 }, Arc::new(1), 20);
+        cache.insert(Key { image: 1, model: 8 }, Arc::new(2), 30);
+        assert_eq!(cache.remove_where(|key| key.model == 7), 20);
+        assert_eq!(cache.bytes(), 30);
+    }
+}

@@ -1,0 +1,3 @@
+//! What was computed once and is kept while there is room for it.
+
+pub mod embedding;

@@ -1,0 +1,537 @@
+//! Results: scores and logits at once, masks in every form when asked for.
+
+use std::ffi::{CString, c_char};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use super::call::{call, clear, quiet};
+use super::error::sam_mm_error;
+use super::handle::Table;
+use super::structs::{self, c_struct};
+use crate::error::Error;
+use crate::mask::{Connectivity, PolygonOptions, Polygons, Ring, Rle};
+use crate::prediction::Prediction;
+
+/// The masks of one prediction. Masks are numbered object after object; with `masks_per_object` 3, masks 3 to 5 are
+/// those of object 1. What is borrowed from it stays valid until it is freed. May be used from many threads at once.
+#[allow(non_camel_case_types)]
+pub struct sam_mm_result {
+    _opaque: [u8; 0],
+}
+
+pub(super) static RESULTS: Table<sam_mm_result, Entry> = Table::new(5, "sam_mm_result");
+
+/// A prediction and what its owner may borrow from it.
+pub(super) struct Entry {
+    prediction: Prediction,
+    masks: Vec<Borrowed>,
+}
+
+#[derive(Default)]
+struct Borrowed {
+    rle: OnceLock<RleTexts>,
+    /// One per set of options asked for; boxed, so that they stay in place while the list grows.
+    polygons: Mutex<Vec<Box<OutlineArrays>>>,
+}
+
+struct RleTexts {
+    rle: Rle,
+    compressed: CString,
+}
+
+struct OutlineArrays {
+    options: PolygonOptions,
+    points: Vec<f32>,
+    ring_starts: Vec<u32>,
+    parents: Vec<i32>,
+}
+
+impl From<Prediction> for Entry {
+    fn from(prediction: Prediction) -> Self {
+        let masks = (0..prediction.num_masks())
+            .map(|_| Borrowed::default())
+            .collect();
+        Self { prediction, masks }
+    }
+}
+
+/// What a result holds.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types)]
+pub struct sam_mm_result_info {
+    /// `sizeof(sam_mm_result_info)`.
+    pub struct_size: u32,
+    /// Objects, in the order of the request.
+    pub num_objects: u32,
+    /// Masks of each object.
+    pub masks_per_object: u32,
+    /// `num_objects * masks_per_object`.
+    pub num_masks: u32,
+    /// Columns of the image, and of full-size masks.
+    pub width: u32,
+    /// Rows of the image, and of full-size masks.
+    pub height: u32,
+    /// Side of the square low-resolution logits.
+    pub mask_size: u32,
+    /// 1 when the image had been encoded before, 0 when this prediction did it.
+    pub embedding_reused: u32,
+    /// Milliseconds that encoding the image took; 0 when `embedding_reused`.
+    pub encode_ms: f64,
+    /// Milliseconds that decoding the prompts took.
+    pub decode_ms: f64,
+}
+
+c_struct!(sam_mm_result_info);
+
+/// Tells what a result holds. [any thread]
+///
+/// # Safety
+/// `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sam_mm_result_describe(
+    result: *const sam_mm_result,
+    info: *mut sam_mm_result_info,
+    error: *mut *mut sam_mm_error,
+) -> i32 {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        call(error, |_| {
+            structs::write(info, &structs::zeroed())?;
+            let entry = RESULTS.get(result)?;
+            let prediction = &entry.prediction;
+            let mut answer: sam_mm_result_info = structs::zeroed();
+            answer.num_objects = prediction.num_objects as u32;
+            answer.masks_per_object = prediction.masks_per_object as u32;
+            answer.num_masks = prediction.num_masks() as u32;
+            (answer.width, answer.height) = prediction.image_size;
+            answer.mask_size = prediction.mask_size as u32;
+            answer.embedding_reused = prediction.timings.encode_ms.is_none().into();
+            answer.encode_ms = prediction.timings.encode_ms.unwrap_or(0.0);
+            answer.decode_ms = prediction.timings.decode_ms;
+            structs::write(info, &answer)
+        })
+    }
+}
+
+/// One mask in figures.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types)]
+pub struct sam_mm_mask_info {
+    /// `sizeof(sam_mm_mask_info)`.
+    pub struct_size: u32,
+    /// The object it is of, counted from 0 in the order of the request.
+    pub object_index: u32,
+    /// Pixels of the mask at the size of the image.
+    pub area: u64,
+    /// x0, y0, x1, y1 around the mask, in the form of a prompt's box: x1 and y1 are one past the last pixel. COCO's
+    /// `bbox` is x0, y0, x1 - x0, y1 - y0. Zeros for an empty mask.
+    pub bounding_box: [f32; 4],
+    /// IoU with the object that the model predicts for the mask.
+    pub score: f32,
+    /// Zero; for later use.
+    pub reserved: u32,
+}
+
+c_struct!(sam_mm_mask_info);
+
+/// Tells score, area and box of a mask. Area and box are measured the first time they are asked for. [any thread]
+///
+/// # Safety
+/// `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sam_mm_result_mask_info(
+    result: *const sam_mm_result,
+    mask_index: u32,
+    info: *mut sam_mm_mask_info,
+    error: *mut *mut sam_mm_error,
+) -> i32 {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        call(error, |_| {
+            structs::write(info, &structs::zeroed())?;
+            let entry = RESULTS.get(result)?;
+            let prediction = &entry.prediction;
+            let extent = prediction.extent(mask_index as usize)?;
+            let mut answer: sam_mm_mask_info = structs::zeroed();
+            answer.object_index = mask_index / prediction.masks_per_object as u32;
+            answer.area = extent.area;
+            answer.bounding_box = extent.bounding_box.corners().map(|corner| corner as f32);
+            answer.score = prediction.score(mask_index as usize)?;
+            structs::write(info, &answer)
+        })
+    }
+}
+
+/// Tells which mask of an object has the highest score. [any thread]
+///
+/// # Safety
+/// `mask_index` and `error` are NULL or valid places.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sam_mm_result_best_mask(
+    result: *const sam_mm_result,
+    object_index: u32,
+    mask_index: *mut u32,
+    error: *mut *mut sam_mm_error,
+) -> i32 {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        call(error, |_| {
+            clear("mask_index", mask_index, 0)?;
+            let entry = RESULTS.get(result)?;
+            mask_index.write(entry.prediction.best_mask(object_index as usize)? as u32);
+            Ok(())
+        })
+    }
+}
+
+/// Gives the low-resolution logits of a mask: `mask_size * mask_size` values, row by row, borrowed until the result is
+/// freed. Made to be the `mask_input` of a later prompt. [any thread]
+///
+/// # Safety
+/// `logits`, `logits_len` and `error` are NULL or valid places; `logits_len` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sam_mm_result_logits(
+    result: *const sam_mm_result,
+    mask_index: u32,
+    logits: *mut *const f32,
+    logits_len: *mut u64,
+    error: *mut *mut sam_mm_error,
+) -> i32 {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        call(error, |_| {
+            clear("logits", logits, std::ptr::null())?;
+            if !logits_len.is_null() {
+                logits_len.write(0);
+            }
+            let entry = RESULTS.get(result)?;
+            let values = entry.prediction.logits(mask_index as usize)?;
+            logits.write(values.as_ptr());
+            if !logits_len.is_null() {
+                logits_len.write(values.len() as u64);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A mask at the size of the image, one byte a pixel: 1 in the mask, 0 outside. Borrowed until the result is freed.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types)]
+pub struct sam_mm_bitmask {
+    /// `sizeof(sam_mm_bitmask)`.
+    pub struct_size: u32,
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Zero; keeps the next field aligned.
+    pub reserved: u32,
+    /// Bytes from one row to the next; rows follow without a gap, so this is `width`.
+    pub row_stride: u64,
+    /// The first pixel of the top row.
+    pub data: *const u8,
+}
+
+c_struct!(sam_mm_bitmask);
+
+/// Gives a mask at the size of the image. It is made the first time, which takes `width * height` bytes, and kept until
+/// the result is freed; `sam_mm_result_bitmask_copy` keeps nothing. [any thread]
+///
+/// # Safety
+/// `bitmask` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sam_mm_result_bitmask(
+    result: *const sam_mm_result,
+    mask_index: u32,
+    bitmask: *mut sam_mm_bitmask,
+    error: *mut *mut sam_mm_error,
+) -> i32 {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        call(error, |_| {
+            structs::write(bitmask, &structs::zeroed())?;
+            let entry = RESULTS.get(result)?;
+            let made = entry.prediction.bitmask(mask_index as usize)?;
+            let mut answer: sam_mm_bitmask = structs::zeroed();
+            (answer.width, answer.height) = (made.width(), made.height());
+            answer.row_stride = u64::from(made.width());
+            answer.data = made.pixels().as_ptr();
+            structs::write(bitmask, &answer)
+        })
+    }
+}
+
+/// Writes a mask at the size of the image into the caller's memory: `on_value` (1 to 255) in the mask, 0 outside. Bytes
+/// between the rows are left alone. [any thread]
+///
+/// # Safety
+/// `data` points to `data_len` writable bytes; `error` is NULL or a valid place.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sam_mm_result_bitmask_copy(
+    result: *const sam_mm_result,
+    mask_index: u32,
+    on_value: u32,
+    data: *mut u8,
+    data_len: u64,
+    row_stride: u64,
+    error: *mut *mut sam_mm_error,
+) -> i32 {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        call(error, |_| {
+            let entry = RESULTS.get(result)?;
+            if data.is_null() {
+                return Err(Error::invalid_argument(
+                    "data",
+                    "is NULL: there is no place for the mask",
+                ));
+            }
+            let on = u8::try_from(on_value)
+                .ok()
+                .filter(|&on| on > 0)
+                .ok_or_else(|| {
+                    Error::invalid_argument(
+                        "on_value",
+                        format!("is {on_value}; it must be from 1 to 255"),
+                    )
+                })?;
+            let stride = match row_stride {
+                0 => u64::from(entry.prediction.image_size.0),
+                stride => stride,
+            };
+            let too_large = |name, value| {
+                Error::invalid_argument(name, format!("is {value}, more than can be addressed"))
+            };
+            let stride = usize::try_from(stride).map_err(|_| too_large("row_stride", stride))?;
+            let len = usize::try_from(data_len)
+                .ok()
+                .filter(|&len| len <= isize::MAX as usize);
+            let len = len.ok_or_else(|| too_large("data_len", data_len))?;
+            let buffer = std::slice::from_raw_parts_mut(data, len);
+            Ok(entry
+                .prediction
+                .mask(mask_index as usize)?
+                .write_to(buffer, stride, on)?)
+        })
+    }
+}
+
+/// A mask as COCO run-length encoding. Borrowed until the result is freed.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types)]
+pub struct sam_mm_rle {
+    /// `sizeof(sam_mm_rle)`.
+    pub struct_size: u32,
+    /// Columns; COCO's `size` is `[height, width]`.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Numbers at `counts`.
+    pub num_counts: u32,
+    /// Lengths of runs, down the columns from the left, of pixels outside and inside in turn, starting with outside.
+    pub counts: *const u32,
+    /// The same as COCO's compressed text, byte for byte what `pycocotools.mask.encode` gives. NUL-terminated.
+    pub compressed: *const c_char,
+    /// Bytes of `compressed`, without the NUL.
+    pub compressed_len: u64,
+}
+
+c_struct!(sam_mm_rle);
+
+/// Gives a mask as COCO run-length encoding, straight from the logits. Made the first time, then kept. [any thread]
+///
+/// # Safety
+/// `rle` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sam_mm_result_rle(
+    result: *const sam_mm_result,
+    mask_index: u32,
+    rle: *mut sam_mm_rle,
+    error: *mut *mut sam_mm_error,
+) -> i32 {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        call(error, |_| {
+            structs::write(rle, &structs::zeroed())?;
+            let entry = RESULTS.get(result)?;
+            let mask = entry.prediction.mask(mask_index as usize)?;
+            let made = entry.masks[mask_index as usize].rle.get_or_init(|| {
+                let rle = mask.rle();
+                RleTexts {
+                    compressed: super::error::c_text(&rle.to_compressed()),
+                    rle,
+                }
+            });
+            let mut answer: sam_mm_rle = structs::zeroed();
+            (answer.width, answer.height) = (made.rle.width(), made.rle.height());
+            answer.num_counts = made.rle.counts().len() as u32;
+            answer.counts = made.rle.counts().as_ptr();
+            answer.compressed = made.compressed.as_ptr();
+            answer.compressed_len = made.compressed.as_bytes().len() as u64;
+            structs::write(rle, &answer)
+        })
+    }
+}
+
+/// The outlines of a mask as closed rings. Borrowed until the result is freed.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types)]
+pub struct sam_mm_polygons {
+    /// `sizeof(sam_mm_polygons)`.
+    pub struct_size: u32,
+    /// Rings: outer outlines and holes. Filling them all by the even-odd rule gives the mask. Outer
+    /// outlines run clockwise as seen on the screen, holes the other way.
+    pub num_rings: u32,
+    /// x and y of all points, ring after ring, in pixels: corners of pixels, so (0, 0) to (width, height).
+    pub points: *const f32,
+    /// `num_rings + 1` numbers: ring `i` has points `ring_starts[i]` to `ring_starts[i + 1]`, the latter excluded. The
+    /// last point joins the first, which is not repeated.
+    pub ring_starts: *const u32,
+    /// `num_rings` numbers: -1 for an outer outline, else the ring in which this one is a hole.
+    pub parents: *const i32,
+}
+
+c_struct!(sam_mm_polygons);
+
+/// Pixels that share a side belong together; what touches at a corner only becomes two outlines.
+pub const SAM_MM_CONNECTIVITY_4: u32 = 0;
+/// Pixels that share a side or a corner belong together (OpenCV's `findContours`).
+pub const SAM_MM_CONNECTIVITY_8: u32 = 1;
+
+/// Which outlines are wanted. Fill it with `sam_mm_polygon_options_init`, then change what should differ.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types)]
+pub struct sam_mm_polygon_options {
+    /// `sizeof(sam_mm_polygon_options)`.
+    pub struct_size: u32,
+    /// `SAM_MM_CONNECTIVITY_…`; default `SAM_MM_CONNECTIVITY_4`.
+    pub connectivity: u32,
+    /// Points may be left out that lie no farther than this from the outline, in pixels (Douglas–Peucker). 0 (default)
+    /// follows the pixels exactly.
+    pub tolerance: f64,
+    /// Rings that enclose fewer pixels are left out with all that lies in them; default 0.
+    pub min_area: u64,
+}
+
+c_struct!(sam_mm_polygon_options);
+
+/// Fills options with their defaults; `struct_size` is `sizeof(sam_mm_polygon_options)`. [any thread]
+///
+/// # Safety
+/// `options` points to `struct_size` writable bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sam_mm_polygon_options_init(
+    options: *mut sam_mm_polygon_options,
+    struct_size: u32,
+) -> i32 {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        call(std::ptr::null_mut(), |_| {
+            structs::init(options, struct_size)
+        })
+    }
+}
+
+/// Gives the outlines of a mask; `options` may be NULL for exact ones. Made once per set of options, then kept.
+/// [any thread]
+///
+/// # Safety
+/// `options` is NULL or valid for its `struct_size`; `polygons` points to a struct whose `struct_size` is set; `error`
+/// is NULL or a valid place.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sam_mm_result_polygons(
+    result: *const sam_mm_result,
+    mask_index: u32,
+    options: *const sam_mm_polygon_options,
+    polygons: *mut sam_mm_polygons,
+    error: *mut *mut sam_mm_error,
+) -> i32 {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        call(error, |_| {
+            structs::write(polygons, &structs::zeroed())?;
+            let entry = RESULTS.get(result)?;
+            let options = if options.is_null() {
+                structs::CStruct::defaults()
+            } else {
+                structs::read(options)?
+            };
+            let options = polygon_options(&options)?;
+            let mask = entry.prediction.mask(mask_index as usize)?;
+            let mut kept = entry.masks[mask_index as usize]
+                .polygons
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let at = match kept.iter().position(|made| made.options == options) {
+                Some(at) => at,
+                None => {
+                    kept.push(Box::new(OutlineArrays::new(
+                        options,
+                        &mask.polygons(&options)?,
+                    )));
+                    kept.len() - 1
+                }
+            };
+            let made = &kept[at];
+            let mut answer: sam_mm_polygons = structs::zeroed();
+            answer.num_rings = made.parents.len() as u32;
+            answer.points = made.points.as_ptr();
+            answer.ring_starts = made.ring_starts.as_ptr();
+            answer.parents = made.parents.as_ptr();
+            structs::write(polygons, &answer)
+        })
+    }
+}
+
+fn polygon_options(given: &sam_mm_polygon_options) -> Result<PolygonOptions, Error> {
+    let connectivity = match given.connectivity {
+        SAM_MM_CONNECTIVITY_4 => Connectivity::Four,
+        SAM_MM_CONNECTIVITY_8 => Connectivity::Eight,
+        other => {
+            let reason = format!(
+                "is {other}, which is neither SAM_MM_CONNECTIVITY_4 (0) nor SAM_MM_CONNECTIVITY_8 (1)"
+            );
+            return Err(Error::invalid_argument("connectivity", reason));
+        }
+    };
+    Ok(PolygonOptions {
+        connectivity,
+        tolerance: given.tolerance,
+        min_area: given.min_area,
+    })
+}
+
+impl OutlineArrays {
+    fn new(options: PolygonOptions, polygons: &Polygons) -> Self {
+        let rings = polygons.rings();
+        let parent_of_hole = |ring: &Ring| match ring.parent {
+            Some(parent) if ring.is_hole => parent as i32,
+            _ => -1,
+        };
+        Self {
+            options,
+            points: polygons
+                .vertices()
+                .as_flattened()
+                .iter()
+                .map(|&corner| corner as f32)
+                .collect(),
+            ring_starts: std::iter::once(0)
+                .chain(rings.iter().map(|ring| ring.range.end as u32))
+                .collect(),
+            parents: rings.iter().map(parent_of_hole).collect(),
+        }
+    }
+}
+
+/// Frees a result and everything borrowed from it. NULL and results freed before are ignored. [any thread]
+#[unsafe(no_mangle)]
+pub extern "C" fn sam_mm_result_free(result: *mut sam_mm_result) {
+    quiet((), || drop(RESULTS.remove(result)));
+}

@@ -1,0 +1,92 @@
+//! The errors of the core, each with the status code that callers in other languages see.
+
+use std::borrow::Cow;
+
+use sam_mm_backend_abi::abi;
+use thiserror::Error;
+
+use crate::backend::BackendError;
+use crate::image::ImageError;
+use crate::mask::MaskError;
+use crate::prompt::PromptError;
+
+/// What can go wrong. The message says what was wrong, with the values, and what to do.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// An argument is wrong.
+    #[error("{name} {reason}")]
+    InvalidArgument {
+        /// The argument.
+        name: Cow<'static, str>,
+        /// What is wrong with it; continues the sentence that its name starts.
+        reason: Cow<'static, str>,
+    },
+    /// A handle does not stand for a live object.
+    #[error("{handle:#x} is not a live {kind}: {why}")]
+    InvalidHandle {
+        /// Name of the handle's C type.
+        kind: &'static str,
+        /// The handle as a number.
+        handle: usize,
+        /// How that is known.
+        why: &'static str,
+    },
+    /// Well formed, but cannot be served.
+    #[error("{0}")]
+    Unsupported(String),
+    /// Host memory for something could not be had.
+    #[error("no memory for {bytes} bytes of {what}")]
+    HostMemory {
+        /// What it was for.
+        what: &'static str,
+        /// The bytes asked for.
+        bytes: usize,
+    },
+    /// Pixels that cannot be used.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A prompt that cannot be used.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// A mask that cannot be made.
+    #[error(transparent)]
+    Mask(#[from] MaskError),
+    /// A backend could not be found, or failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// An earlier panic left the context in doubt.
+    #[error("an earlier internal failure left this context unusable; destroy it and make another")]
+    Poisoned,
+    /// A defect of the library.
+    #[error("internal failure: {0}; this is a defect of sam-mm, please report it")]
+    Internal(String),
+}
+
+impl Error {
+    /// An argument and what is wrong with it, as one sentence: `"width", "is 0: …"`.
+    pub fn invalid_argument(
+        name: impl Into<Cow<'static, str>>,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::InvalidArgument {
+            name: name.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// The status code of the C API.
+    pub fn code(&self) -> i32 {
+        match self {
+            Self::InvalidArgument { .. } | Self::Prompt(_) => abi::SAM_MM_ERR_INVALID_ARGUMENT,
+            Self::Image(ImageError::OutOfMemory { .. })
+            | Self::Mask(MaskError::OutOfMemory { .. }) => abi::SAM_MM_ERR_OUT_OF_MEMORY,
+            Self::Image(_) | Self::Mask(_) => abi::SAM_MM_ERR_INVALID_ARGUMENT,
+            Self::InvalidHandle { .. } => abi::SAM_MM_ERR_INVALID_HANDLE,
+            Self::Unsupported(_) => abi::SAM_MM_ERR_UNSUPPORTED,
+            Self::HostMemory { .. } => abi::SAM_MM_ERR_OUT_OF_MEMORY,
+            Self::Backend(error) => error.code,
+            Self::Poisoned => abi::SAM_MM_ERR_POISONED,
+            Self::Internal(_) => abi::SAM_MM_ERR_INTERNAL,
+        }
+    }
+}

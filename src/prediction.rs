@@ -1,0 +1,147 @@
+//! The result of a prediction: low-resolution logits, and everything that is made from them when asked for.
+
+use std::sync::OnceLock;
+
+use crate::error::Error;
+use crate::mask::{Bitmask, Extent, LogitMask, Upsampler};
+use crate::model::Model;
+use crate::prompt::Prompts;
+
+/// What the parts of a prediction took.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Timings {
+    /// Milliseconds in the image encoder; `None` when the embedding had been kept.
+    pub encode_ms: Option<f64>,
+    /// Milliseconds in prompt encoder and mask decoder.
+    pub decode_ms: f64,
+}
+
+/// Masks of a number of objects of one image. Full-size masks are made from the logits when they are asked for, and
+/// then kept.
+pub struct Prediction {
+    /// Objects asked for.
+    pub num_objects: usize,
+    /// Masks of each.
+    pub masks_per_object: usize,
+    /// Side of the square logits.
+    pub mask_size: usize,
+    /// Columns and rows of the image.
+    pub image_size: (u32, u32),
+    /// What it took.
+    pub timings: Timings,
+    upsampler: Upsampler,
+    /// `[num_objects][masks_per_object][mask_size][mask_size]`
+    logits: Vec<f32>,
+    /// `[num_objects][masks_per_object]` predicted IoU.
+    scores: Vec<f32>,
+    made: Vec<Made>,
+}
+
+/// What has been made of one mask so far.
+#[derive(Default)]
+struct Made {
+    bitmask: OnceLock<Bitmask>,
+    extent: OnceLock<Extent>,
+}
+
+impl Prediction {
+    /// Room for the answer to `prompts`, of an image of `image_size`, by a model.
+    pub fn blank(model: &Model, image_size: (u32, u32), prompts: &Prompts) -> Result<Self, Error> {
+        let (num_objects, mask_size) = (prompts.num_objects(), model.info().mask_size as usize);
+        let masks_per_object = model.info().masks_per_object(prompts.multimask) as usize;
+        let count = num_objects * masks_per_object;
+        let mut logits = Vec::new();
+        let cells = count * mask_size * mask_size;
+        logits
+            .try_reserve_exact(cells)
+            .map_err(|_| Error::HostMemory {
+                what: "low-resolution logits",
+                bytes: cells.saturating_mul(4),
+            })?;
+        logits.resize(cells, 0.0);
+        Ok(Self {
+            num_objects,
+            masks_per_object,
+            mask_size,
+            image_size,
+            timings: Timings::default(),
+            upsampler: model.upsampler(image_size)?,
+            logits,
+            scores: vec![0.0; count],
+            made: (0..count).map(|_| Made::default()).collect(),
+        })
+    }
+
+    /// Where the backend writes logits and scores.
+    pub fn buffers(&mut self) -> (&mut [f32], &mut [f32]) {
+        (&mut self.logits, &mut self.scores)
+    }
+
+    /// Masks of all objects together.
+    pub fn num_masks(&self) -> usize {
+        self.scores.len()
+    }
+
+    /// Predicted IoU of mask `index`, which numbers all masks object after object.
+    pub fn score(&self, index: usize) -> Result<f32, Error> {
+        self.check(index)?;
+        Ok(self.scores[index])
+    }
+
+    /// Low-resolution logits of a mask, row by row.
+    pub fn logits(&self, index: usize) -> Result<&[f32], Error> {
+        self.check(index)?;
+        let cells = self.mask_size * self.mask_size;
+        Ok(&self.logits[index * cells..][..cells])
+    }
+
+    /// The mask of an object with the highest predicted IoU.
+    pub fn best_mask(&self, object: usize) -> Result<usize, Error> {
+        if object >= self.num_objects {
+            let reason = format!(
+                "is {object}, but the result has {} objects, counted from 0",
+                self.num_objects
+            );
+            return Err(Error::invalid_argument("object_index", reason));
+        }
+        let first = object * self.masks_per_object;
+        let best = (first..first + self.masks_per_object).max_by(|&a, &b| {
+            // Of equal scores the first counts, as in numpy's argmax.
+            self.scores[a].total_cmp(&self.scores[b]).then(b.cmp(&a))
+        });
+        Ok(best.unwrap_or(first))
+    }
+
+    /// Area and box of a mask, without making the mask itself.
+    pub fn extent(&self, index: usize) -> Result<Extent, Error> {
+        let mask = self.mask(index)?;
+        Ok(*self.made[index].extent.get_or_init(|| mask.extent()))
+    }
+
+    /// A mask at the size of the image; made the first time, then kept.
+    pub fn bitmask(&self, index: usize) -> Result<&Bitmask, Error> {
+        let mask = self.mask(index)?;
+        let place = &self.made[index].bitmask;
+        if let Some(bitmask) = place.get() {
+            return Ok(bitmask);
+        }
+        let bitmask = mask.bitmask()?;
+        Ok(place.get_or_init(|| bitmask))
+    }
+
+    /// A mask that is still logits, for every other form of output.
+    pub fn mask(&self, index: usize) -> Result<LogitMask<'_>, Error> {
+        Ok(LogitMask::new(&self.upsampler, self.logits(index)?)?)
+    }
+
+    fn check(&self, index: usize) -> Result<(), Error> {
+        if index < self.num_masks() {
+            return Ok(());
+        }
+        let reason = format!(
+            "is {index}, but the result has {} masks, counted from 0",
+            self.num_masks()
+        );
+        Err(Error::invalid_argument("mask_index", reason))
+    }
+}

@@ -1,4 +1,0 @@
-//! What the integration tests share. Each test file uses a part of it.
-#![allow(dead_code)]
-
-pub mod c;
