@@ -24,7 +24,7 @@ pub const QUERY_SYMBOL: &CStr = c"sam_mm_backend_query";
 /// A plugin that is tied to a version of a shared library embeds this text, followed by `library=version;`, anywhere
 /// in its file (for example `sam-mm-backend-requires:libtorch=2.11.0;`). The host reads it before loading the plugin,
 /// so that a process that already holds another version gets an error instead of a crash.
-pub const REQUIRES_MARKER: &str = "sam-mm-backend-requires:";
+pub const SAM_MM_BACKEND_REQUIRES_MARKER: &str = "sam-mm-backend-requires:";
 
 /// Success.
 pub const SAM_MM_OK: i32 = 0;

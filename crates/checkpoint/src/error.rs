@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use crate::foreign::ForeignFormat;
+use crate::tensor::Dtype;
 
 /// Result of reading a checkpoint.
 pub type Result<T, E = CheckpointError> = std::result::Result<T, E>;
@@ -99,7 +100,7 @@ pub enum Problem {
     Architecture(#[from] ArchitectureProblem),
     /// The model is known, but the file lacks tensors of it, or has some in other shapes.
     #[error("{0}")]
-    Mismatch(#[from] Mismatch),
+    Mismatch(Box<Mismatch>),
 }
 
 /// What is wrong with the zip archive around a `.pth` file.
@@ -351,7 +352,7 @@ pub enum ArchitectureProblem {
 }
 
 /// A checkpoint of a known model that lacks tensors, or has some in other shapes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mismatch {
     /// Description of the model that was found.
     pub found: String,
@@ -361,8 +362,41 @@ pub struct Mismatch {
     pub missing: Vec<(String, Vec<usize>)>,
     /// Those in another shape.
     pub misshaped: Vec<Misshaped>,
+    /// Those whose elements are not real numbers.
+    pub mistyped: Vec<(String, Dtype)>,
     /// Those that are no part of the model.
     pub unexpected: Vec<String>,
+}
+
+impl Mismatch {
+    /// Whether all tensors that the model needs are there and fit.
+    pub fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.misshaped.is_empty() && self.mistyped.is_empty()
+    }
+
+    fn complaints(&self) -> impl Iterator<Item = String> {
+        let missing = self
+            .missing
+            .iter()
+            .map(|(name, shape)| format!("`{name}` {shape:?}"));
+        let misshaped = self
+            .misshaped
+            .iter()
+            .map(|t| format!("`{}` is {:?}, must be {:?}", t.name, t.found, t.wanted));
+        let mistyped = self
+            .mistyped
+            .iter()
+            .map(|(name, dtype)| format!("`{name}` is {dtype}"));
+        let complaint =
+            |count, what, list| (count > 0).then(|| format!("{} {what} ({list})", are(count)));
+        [
+            complaint(self.missing.len(), "missing", listed(missing)),
+            complaint(self.misshaped.len(), "of another shape", listed(misshaped)),
+            complaint(self.mistyped.len(), "not of a real type", listed(mistyped)),
+        ]
+        .into_iter()
+        .flatten()
+    }
 }
 
 /// A tensor whose shape is not the one the model needs.
@@ -380,45 +414,28 @@ impl Error for Mismatch {}
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let complaints: Vec<_> = self.complaints().collect();
         write!(
             f,
-            "holds {} and does not fit it: of {} tensors ",
-            self.found, self.expected
+            "holds {} and does not fit it: of {} tensors {}",
+            self.found,
+            self.expected,
+            complaints.join(", ")
         )?;
-        if !self.missing.is_empty() {
-            let first = self
-                .missing
-                .iter()
-                .map(|(name, shape)| format!("`{name}` {shape:?}"));
-            write!(f, "{} missing ({})", are(&self.missing), listed(first))?;
+        if self.unexpected.is_empty() {
+            return Ok(());
         }
-        if !self.misshaped.is_empty() {
-            let and = if self.missing.is_empty() { "" } else { ", " };
-            let first = self
-                .misshaped
-                .iter()
-                .map(|t| format!("`{}` is {:?}, must be {:?}", t.name, t.found, t.wanted));
-            let (count, first) = (are(&self.misshaped), listed(first));
-            write!(f, "{and}{count} of another shape ({first})")?;
-        }
-        if !self.unexpected.is_empty() {
-            let first = self
-                .unexpected
-                .iter()
-                .map(|name| format!("`{}`", shown(name)));
-            write!(
-                f,
-                "; {} no part of it ({})",
-                are(&self.unexpected),
-                listed(first)
-            )?;
-        }
-        Ok(())
+        let first = self
+            .unexpected
+            .iter()
+            .map(|name| format!("`{}`", shown(name)));
+        let count = are(self.unexpected.len());
+        write!(f, "; {count} no part of it ({})", listed(first))
     }
 }
 
-fn are<T>(items: &[T]) -> String {
-    match items.len() {
+fn are(count: usize) -> String {
+    match count {
         1 => "1 is".to_owned(),
         n => format!("{n} are"),
     }

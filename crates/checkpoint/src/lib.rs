@@ -7,6 +7,18 @@
 //!
 //! [`Architecture`] finds out the model from the names and shapes of the tensors, lists what such a model needs, and
 //! holds a checkpoint against that list.
+//!
+//! ```no_run
+//! use sam_mm_checkpoint::{Architecture, Checkpoint};
+//!
+//! # fn main() -> Result<(), sam_mm_checkpoint::CheckpointError> {
+//! let checkpoint = Checkpoint::open("sam_vit_b_01ec64.pth")?;
+//! let architecture = Architecture::detect(&checkpoint)?;
+//! println!("{}", architecture.describe());
+//! architecture.check(&checkpoint)?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod architecture;
 mod checkpoint;
@@ -20,8 +32,9 @@ mod tensor;
 mod torch_file;
 
 pub use architecture::{
-    Architecture, ImageEncoderConfig, MaskDecoderConfig, PromptEncoderConfig, Sam2Config,
-    SamConfig, SamVitConfig, TinyVitConfig, TinyVitStageConfig, VitBlockConfig,
+    Architecture, CheckReport, ExpectedTensor, ImageEncoderConfig, MaskDecoderConfig,
+    PromptEncoderConfig, Sam2Config, SamConfig, SamVitConfig, TinyVitConfig, TinyVitStageConfig,
+    VitBlockConfig,
 };
 pub use checkpoint::{Checkpoint, Format};
 pub use error::{

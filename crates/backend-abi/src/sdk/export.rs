@@ -69,6 +69,9 @@ mod tests {
     #[test]
     fn the_macro_writes_the_marker_that_the_host_reads() {
         // A constant cannot be named inside `concat!`, so the macro repeats it.
-        assert_eq!(crate::abi::REQUIRES_MARKER, "sam-mm-backend-requires:");
+        assert_eq!(
+            crate::abi::SAM_MM_BACKEND_REQUIRES_MARKER,
+            "sam-mm-backend-requires:"
+        );
     }
 }

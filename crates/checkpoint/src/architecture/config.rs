@@ -54,8 +54,6 @@ pub struct SamVitConfig {
     pub out_chans: usize,
     /// Whether queries, keys and values have a bias.
     pub qkv_bias: bool,
-    /// Whether a position embedding is added to the patches.
-    pub use_abs_pos: bool,
     /// The blocks, first to last.
     pub blocks: Vec<VitBlockConfig>,
 }
@@ -206,6 +204,13 @@ pub struct MaskDecoderConfig {
     pub iou_head_depth: usize,
     /// Width of its hidden layers (256).
     pub iou_head_hidden_dim: usize,
+}
+
+impl MaskDecoderConfig {
+    /// Width of queries, keys and values in cross attention.
+    pub fn internal_dim(&self) -> usize {
+        self.transformer_dim / self.attention_downsample_rate
+    }
 }
 
 /// Segment Anything 2 and 2.1, as far as it is told apart.

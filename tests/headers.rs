@@ -1,0 +1,129 @@
+//! The C headers stand on their own in every C and C++ that callers use, and mean the same to both compilers.
+
+mod support;
+
+use std::fmt::Write as _;
+
+use sam_mm_backend_abi::abi;
+use support::c::{self, Language};
+
+fn include(headers: &[&str]) -> String {
+    headers
+        .iter()
+        .map(|header| format!("#include \"{header}\"\n"))
+        .collect::<String>()
+        + "int unused_;\n"
+}
+
+const HEADERS: [&str; 1] = ["sam_mm_backend.h"];
+
+#[test]
+fn each_header_compiles_alone_in_every_dialect() {
+    for header in HEADERS {
+        for language in Language::ALL {
+            c::check_syntax(&include(&[header]), language);
+        }
+    }
+}
+
+/// Lines of C that print sizes and offsets, and what they print when C agrees with Rust.
+#[derive(Default)]
+struct Layout {
+    c: String,
+    rust: String,
+}
+
+impl Layout {
+    fn size(&mut self, name: &str, size: usize) {
+        writeln!(self.c, "printf(\"{name} %zu\\n\", sizeof({name}));").unwrap();
+        writeln!(self.rust, "{name} {size}").unwrap();
+    }
+
+    fn field(&mut self, name: &str, field: &str, offset: usize) {
+        writeln!(
+            self.c,
+            "printf(\"{name}.{field} %zu\\n\", offsetof({name}, {field}));"
+        )
+        .unwrap();
+        writeln!(self.rust, "{name}.{field} {offset}").unwrap();
+    }
+}
+
+macro_rules! layouts {
+    ($($name:ident { $($field:ident),* $(,)? })*) => {{
+        let mut layout = Layout::default();
+        $(
+            layout.size(stringify!($name), size_of::<abi::$name>());
+            $(layout.field(stringify!($name), stringify!($field), std::mem::offset_of!(abi::$name, $field));)*
+            // Does not compile when a field is missing in the list.
+            let _ = |value: abi::$name| { let abi::$name { $($field: _),* } = value; };
+        )*
+        layout
+    }};
+}
+
+#[test]
+fn the_structs_of_the_plugin_abi_have_one_layout_in_c_and_rust() {
+    let layout = layouts! {
+        sam_mm_host { struct_size, abi_version, log, is_cancelled, before_allocate, allocation_failed }
+        sam_mm_backend_error { struct_size, reserved, requested_bytes, free_bytes, message }
+        sam_mm_backend_probe { struct_size, score, reason }
+        sam_mm_backend_device_config { struct_size, num_threads, device, memory_limit_bytes, allow_tf32, reserved }
+        sam_mm_backend_mem_info { struct_size, known, total, free, allocated, reserved, peak_allocated }
+        sam_mm_backend_checkpoint { struct_size, precision, path, data, data_len, name }
+        sam_mm_backend_model_info {
+            struct_size, resize, input_size, input_element, mask_size, multimask_count, parameters, embedding_bytes,
+            weight_bytes, family, variant,
+        }
+        sam_mm_backend_plan { struct_size, attention, precision, num_objects }
+        sam_mm_backend_estimate {
+            struct_size, reserved, embedding_bytes, encode_workspace_bytes, decode_workspace_bytes,
+        }
+        sam_mm_backend_pixels {
+            struct_size, element, width, height, original_width, original_height, row_stride, data,
+        }
+        sam_mm_backend_prompts {
+            struct_size, num_objects, multimask, reserved, point_counts, points, labels, has_box, boxes, has_mask, masks,
+        }
+        sam_mm_backend_masks { struct_size, reserved, logits, scores, object_scores }
+        sam_mm_backend {
+            struct_size, abi_version, name, version, probe, device_open, device_close, device_mem_info, device_trim,
+            model_load, model_free, model_describe, model_set_precision, model_estimate, encode, decode,
+            embedding_free, embedding_bytes, embedding_export, embedding_import, get_extension,
+        }
+    };
+    let program = format!(
+        "#include <stdio.h>\n#include \"sam_mm_backend.h\"\nint main(void) {{\n{}return 0;\n}}\n",
+        layout.c
+    );
+    assert_eq!(c::run(&program), layout.rust);
+}
+
+#[test]
+fn the_constants_of_the_plugin_abi_have_one_value_in_c_and_rust() {
+    macro_rules! constants {
+        ($($name:ident),* $(,)?) => {(
+            concat!($("printf(\"", stringify!($name), " %lld\\n\", (long long)", stringify!($name), ");\n"),*),
+            [$(format!("{} {}\n", stringify!($name), abi::$name)),*].concat(),
+        )};
+    }
+    let (c, rust) = constants! {
+        SAM_MM_BACKEND_ABI_MAJOR, SAM_MM_BACKEND_ABI_MINOR, SAM_MM_BACKEND_ABI_VERSION, SAM_MM_OK,
+        SAM_MM_ERR_INVALID_ARGUMENT, SAM_MM_ERR_INVALID_HANDLE, SAM_MM_ERR_UNSUPPORTED, SAM_MM_ERR_OUT_OF_MEMORY,
+        SAM_MM_ERR_BACKEND_NOT_FOUND, SAM_MM_ERR_BACKEND, SAM_MM_ERR_CONFLICT, SAM_MM_ERR_CHECKPOINT, SAM_MM_ERR_IO,
+        SAM_MM_ERR_DEVICE_UNAVAILABLE, SAM_MM_ERR_DEVICE_LOST, SAM_MM_ERR_CANCELLED, SAM_MM_ERR_POISONED,
+        SAM_MM_ERR_INTERNAL, SAM_MM_LOG_ERROR, SAM_MM_LOG_WARN, SAM_MM_LOG_INFO, SAM_MM_LOG_DEBUG,
+        SAM_MM_PRECISION_FP32, SAM_MM_PRECISION_FP16, SAM_MM_PRECISION_BF16, SAM_MM_ATTENTION_FULL,
+        SAM_MM_ATTENTION_CHUNKED, SAM_MM_ELEMENT_U8, SAM_MM_ELEMENT_F32, SAM_MM_RESIZE_LONGEST_SIDE,
+        SAM_MM_RESIZE_STRETCH, SAM_MM_MEM_DEVICE, SAM_MM_MEM_ALLOCATOR, SAM_MM_MEM_PEAK, SAM_MM_BACKEND_MESSAGE_LEN,
+        SAM_MM_BACKEND_REASON_LEN,
+    };
+    let program = format!(
+        "#include <stdio.h>\n#include \"sam_mm_backend.h\"\nint main(void) {{\n{c}\
+         puts(SAM_MM_BACKEND_REQUIRES_MARKER);\nreturn 0;\n}}\n",
+    );
+    assert_eq!(
+        c::run(&program),
+        rust + abi::SAM_MM_BACKEND_REQUIRES_MARKER + "\n"
+    );
+}

@@ -1,0 +1,167 @@
+//! The system's C compiler: programs, plugins and fake libraries for the tests are made on the spot.
+
+use std::ffi::OsStr;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs, process};
+
+/// What a header must compile as.
+#[derive(Clone, Copy, Debug)]
+pub enum Language {
+    C99,
+    C11,
+    C17,
+    Cxx11,
+    Cxx17,
+}
+
+impl Language {
+    pub const ALL: [Self; 5] = [Self::C99, Self::C11, Self::C17, Self::Cxx11, Self::Cxx17];
+
+    fn args(self) -> [&'static str; 3] {
+        match self {
+            Self::C99 => ["-x", "c", "-std=c99"],
+            Self::C11 => ["-x", "c", "-std=c11"],
+            Self::C17 => ["-x", "c", "-std=c17"],
+            Self::Cxx11 => ["-x", "c++", "-std=c++11"],
+            Self::Cxx17 => ["-x", "c++", "-std=c++17"],
+        }
+    }
+}
+
+const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+
+/// The folder of the committed headers.
+pub fn include_dir() -> PathBuf {
+    root().join("include")
+}
+
+/// The root of the project.
+pub fn root() -> PathBuf {
+    // The tests of other crates in the workspace share this file.
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let is_root = |dir: &&Path| dir.join("include/sam_mm_backend.h").exists();
+    manifest
+        .ancestors()
+        .find(is_root)
+        .expect("the project has include/sam_mm_backend.h")
+        .to_owned()
+}
+
+/// A folder for what is built here, kept between runs.
+fn cache_dir() -> PathBuf {
+    let dir = env::current_exe()
+        .expect("a test has a path")
+        .parent()
+        .expect("in a folder")
+        .join("c");
+    fs::create_dir_all(&dir).expect("the target folder can be written to");
+    dir
+}
+
+fn compiler() -> Command {
+    Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()))
+}
+
+/// Asserts that a source compiles without a warning.
+pub fn check_syntax(source: &str, language: Language) {
+    let file = source_file(source, "syntax");
+    let mut command = compiler();
+    command
+        .args(language.args())
+        .args(WARNINGS)
+        .arg("-fsyntax-only")
+        .arg("-I")
+        .arg(include_dir())
+        .arg(&file);
+    succeed(&mut command);
+}
+
+/// Compiles and runs a C99 program and returns what it printed.
+pub fn run(source: &str) -> String {
+    let program = program(&source_file(source, "program"), &[] as &[&str]);
+    let output = Command::new(&program).output().expect("the program starts");
+    assert!(output.status.success(), "{}: {output:?}", program.display());
+    String::from_utf8(output.stdout).expect("the program prints UTF-8")
+}
+
+/// Compiles a C99 program and returns its path.
+pub fn program(source: &Path, args: &[impl AsRef<OsStr>]) -> PathBuf {
+    build(source, env::consts::EXE_SUFFIX, args)
+}
+
+/// Compiles a C99 shared library and returns its path. The name of the file says nothing; copy it to where it belongs.
+pub fn shared_library(source: &Path, args: &[impl AsRef<OsStr>]) -> PathBuf {
+    let all: Vec<&OsStr> = ["-shared", "-fPIC", "-fvisibility=hidden"]
+        .into_iter()
+        .map(OsStr::new)
+        .chain(args.iter().map(AsRef::as_ref))
+        .collect();
+    build(source, env::consts::DLL_SUFFIX, &all)
+}
+
+/// Writes a source text to a file of the cache.
+pub fn source_file(text: &str, stem: &str) -> PathBuf {
+    let path = cache_dir().join(format!("{stem}-{:016x}.c", fingerprint(&text)));
+    if fs::read_to_string(&path).ok().as_deref() != Some(text) {
+        write_whole(&path, |part| {
+            fs::write(part, text).expect("the target folder can be written to")
+        });
+    }
+    path
+}
+
+/// Compiles unless the same source was compiled with the same arguments and headers before.
+fn build(source: &Path, suffix: &str, args: &[impl AsRef<OsStr>]) -> PathBuf {
+    let args: Vec<&OsStr> = args.iter().map(AsRef::as_ref).collect();
+    let text =
+        |path: &Path| fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let header = text(&include_dir().join("sam_mm_backend.h"));
+    let key = fingerprint(&(text(source), header, &args));
+    let stem = source.file_stem().expect("a file").to_string_lossy();
+    let target = cache_dir().join(format!("{stem}-{key:016x}{suffix}"));
+    if !target.exists() {
+        write_whole(&target, |part| {
+            let mut command = compiler();
+            command
+                .args(["-std=c99", "-g", "-O1"])
+                .args(WARNINGS)
+                .arg("-I")
+                .arg(include_dir());
+            command
+                .arg("-o")
+                .arg(part)
+                .arg(source)
+                .args(&args)
+                .arg("-lm");
+            succeed(&mut command);
+        });
+    }
+    target
+}
+
+/// Tests run at once, in threads and in processes: a file appears whole or not at all.
+fn write_whole(path: &Path, write: impl FnOnce(&Path)) {
+    let thread = format!("{:?}", std::thread::current().id());
+    let part = path.with_extension(format!("{}-{}.part", process::id(), fingerprint(&thread)));
+    write(&part);
+    fs::rename(&part, path).expect("the target folder can be written to");
+}
+
+fn fingerprint(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn succeed(command: &mut Command) {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("no C compiler ({command:?}): {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?} failed:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
