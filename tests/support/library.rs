@@ -1,0 +1,50 @@
+//! The shared library as programs see it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::{env, fs};
+
+use super::c;
+
+/// The shared library that was built along with this test.
+pub fn path() -> PathBuf {
+    let name = format!("{}sam_mm{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
+    let deps = env::current_exe().expect("a test has a path");
+    let path = deps.parent().expect("in a folder").join(name);
+    assert!(path.exists(), "{} was not built", path.display());
+    path
+}
+
+/// Copies the library, under the name that programs linked with it look for, into an empty folder: what lies beside it
+/// in the target folder would be found as a backend.
+pub fn install(folder: &Path) -> PathBuf {
+    let installed = folder.join("libsam_mm.so.0");
+    fs::copy(path(), &installed).expect("a test may write to its own folder");
+    installed
+}
+
+/// A command in an environment where no backend is found but those named, and nothing else of this machine either.
+pub fn command(program: &Path, home: &Path) -> Command {
+    let mut command = Command::new(program);
+    let kept = ["PATH", "TMPDIR", "ASAN_OPTIONS"];
+    let kept = kept.into_iter().filter_map(|name| Some((name, env::var_os(name)?)));
+    let kept: Vec<(&str, OsString)> = kept.collect();
+    command.env_clear().envs(kept).env("HOME", home).env("LD_LIBRARY_PATH", home);
+    command
+}
+
+/// Compiles a program of `tests/c` or `examples/c` against the header and the installed library.
+pub fn program(source: &str, installed: &Path, args: &[&str]) -> PathBuf {
+    let installed = installed.to_str().expect("a test folder has a plain name");
+    let args: Vec<&str> = args.iter().copied().chain([installed]).collect();
+    c::program(&c::root().join(source), &args)
+}
+
+/// What a command printed, which must have succeeded.
+pub fn succeed(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.output().expect("the program starts");
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "{command:?} ended with {status}\n{stdout}\n{stderr}");
+    stdout.into_owned()
+}
