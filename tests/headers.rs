@@ -15,7 +15,7 @@ fn include(headers: &[&str]) -> String {
         + "int unused_;\n"
 }
 
-const HEADERS: [&str; 1] = ["sam_mm_backend.h"];
+const HEADERS: [&str; 2] = ["sam_mm.h", "sam_mm_backend.h"];
 
 #[test]
 fn each_header_compiles_alone_in_every_dialect() {
@@ -39,6 +39,14 @@ impl Layout {
         writeln!(self.rust, "{name} {size}").unwrap();
     }
 
+    fn assert_same_in_c(&self, header: &str) {
+        let lines = &self.c;
+        let program = format!(
+            "#include <stdio.h>\n#include \"{header}\"\nint main(void) {{\n{lines}return 0;\n}}\n"
+        );
+        assert_eq!(c::run(&program), self.rust);
+    }
+
     fn field(&mut self, name: &str, field: &str, offset: usize) {
         writeln!(
             self.c,
@@ -53,10 +61,10 @@ macro_rules! layouts {
     ($($name:ident { $($field:ident),* $(,)? })*) => {{
         let mut layout = Layout::default();
         $(
-            layout.size(stringify!($name), size_of::<abi::$name>());
-            $(layout.field(stringify!($name), stringify!($field), std::mem::offset_of!(abi::$name, $field));)*
+            layout.size(stringify!($name), size_of::<$name>());
+            $(layout.field(stringify!($name), stringify!($field), std::mem::offset_of!($name, $field));)*
             // Does not compile when a field is missing in the list.
-            let _ = |value: abi::$name| { let abi::$name { $($field: _),* } = value; };
+            let _ = |value: $name| { let $name { $($field: _),* } = value; };
         )*
         layout
     }};
@@ -64,6 +72,7 @@ macro_rules! layouts {
 
 #[test]
 fn the_structs_of_the_plugin_abi_have_one_layout_in_c_and_rust() {
+    use sam_mm_backend_abi::abi::*;
     let layout = layouts! {
         sam_mm_host { struct_size, abi_version, log, is_cancelled, before_allocate, allocation_failed }
         sam_mm_backend_error { struct_size, reserved, requested_bytes, free_bytes, message }
@@ -92,11 +101,52 @@ fn the_structs_of_the_plugin_abi_have_one_layout_in_c_and_rust() {
             embedding_free, embedding_bytes, embedding_export, embedding_import, get_extension,
         }
     };
-    let program = format!(
-        "#include <stdio.h>\n#include \"sam_mm_backend.h\"\nint main(void) {{\n{}return 0;\n}}\n",
-        layout.c
-    );
-    assert_eq!(c::run(&program), layout.rust);
+    layout.assert_same_in_c("sam_mm_backend.h");
+}
+
+#[test]
+fn the_structs_of_the_api_have_one_layout_in_c_and_rust() {
+    use sam_mm::capi::{context::*, image::*, memory::*, model::*, predict::*, result::*};
+    let layout = layouts! {
+        sam_mm_options {
+            struct_size, num_threads, device, backend_path, log_callback, log_user_data, log_level, allow_tf32,
+            embedding_cache_bytes,
+        }
+        sam_mm_backend_info { struct_size, reserved, name, version, path, device, trail }
+        sam_mm_memory_info {
+            struct_size, known, source, reserved_zero, used, total, free, utilization, allocated, reserved,
+            embedding_cache, host_total, host_available, host_process, formatted,
+        }
+        sam_mm_optimize_report { struct_size, performed, embedding_cache_bytes, allocator_bytes }
+        sam_mm_image_desc { struct_size, format, width, height, row_stride, data, data_len }
+        sam_mm_model_options { struct_size, precision, path, data, data_len }
+        sam_mm_model_info {
+            struct_size, precision, family, variant, name, device, parameters, weight_bytes, embedding_bytes,
+            input_size, mask_size, multimask_count, reserved,
+        }
+        sam_mm_prompt { struct_size, num_points, points, labels, bounding_box, mask_input, mask_input_len }
+        sam_mm_predict_request { struct_size, multimask, prompts, boxes, num_prompts, num_boxes }
+        sam_mm_result_info {
+            struct_size, num_objects, masks_per_object, num_masks, width, height, mask_size, embedding_reused,
+            encode_ms, decode_ms,
+        }
+        sam_mm_mask_info { struct_size, object_index, area, bounding_box, score, reserved }
+        sam_mm_bitmask { struct_size, width, height, reserved, row_stride, data }
+        sam_mm_rle { struct_size, width, height, num_counts, counts, compressed, compressed_len }
+        sam_mm_polygons { struct_size, num_rings, points, ring_starts, parents }
+        sam_mm_polygon_options { struct_size, connectivity, tolerance, min_area }
+    };
+    layout.assert_same_in_c("sam_mm.h");
+}
+
+#[test]
+fn both_headers_can_be_included_together() {
+    for language in Language::ALL {
+        c::check_syntax(
+            &include(&["sam_mm.h", "sam_mm_backend.h", "sam_mm.h"]),
+            language,
+        );
+    }
 }
 
 #[test]

@@ -8,9 +8,15 @@ use std::process::Command;
 use support::{c, library};
 
 fn exported() -> Vec<String> {
-    let listing = library::succeed(Command::new("nm").args(["-D", "--defined-only"]).arg(library::path()));
-    let mut names: Vec<String> =
-        listing.lines().filter_map(|line| Some(line.split_whitespace().nth(2)?.to_owned())).collect();
+    let listing = library::succeed(
+        Command::new("nm")
+            .args(["-D", "--defined-only"])
+            .arg(library::path()),
+    );
+    let mut names: Vec<String> = listing
+        .lines()
+        .filter_map(|line| Some(line.split_whitespace().nth(2)?.to_owned()))
+        .collect();
     names.sort();
     names
 }
@@ -19,7 +25,11 @@ fn exported() -> Vec<String> {
 fn exactly_the_listed_functions_are_exported() {
     let list = c::root().join("tests/exported_symbols.txt");
     let listed = std::fs::read_to_string(list).expect("the list is committed");
-    assert_eq!(exported(), listed.lines().collect::<Vec<_>>(), "a change of the ABI is a change of that list");
+    assert_eq!(
+        exported(),
+        listed.lines().collect::<Vec<_>>(),
+        "a change of the ABI is a change of that list"
+    );
     assert!(listed.lines().all(|name| name.starts_with("sam_")));
 }
 
@@ -28,8 +38,20 @@ fn every_function_of_the_header_is_exported_and_the_other_way_round() {
     let header = std::fs::read_to_string(c::include_dir().join("sam_mm.h")).unwrap();
     let mut declared: Vec<String> = header
         .lines()
-        .filter(|line| !line.trim_start().starts_with('*') && !line.starts_with("typedef") && !line.starts_with(' '))
-        .filter_map(|line| Some(line.split_once('(')?.0.rsplit([' ', '*']).next()?.to_owned()))
+        .filter(|line| {
+            !line.trim_start().starts_with('*')
+                && !line.starts_with("typedef")
+                && !line.starts_with(' ')
+        })
+        .filter_map(|line| {
+            Some(
+                line.split_once('(')?
+                    .0
+                    .rsplit([' ', '*'])
+                    .next()?
+                    .to_owned(),
+            )
+        })
         .filter(|name| name.starts_with("sam_"))
         .collect();
     declared.sort();
@@ -39,22 +61,36 @@ fn every_function_of_the_header_is_exported_and_the_other_way_round() {
 #[test]
 fn neither_torch_nor_cuda_is_linked_and_the_soname_carries_the_abi_version() {
     let dynamic = library::succeed(Command::new("readelf").arg("-d").arg(library::path()));
-    let entries = |kind: &str| dynamic.lines().filter(|line| line.contains(kind)).map(str::to_owned).collect::<Vec<_>>();
+    let entries = |kind: &str| {
+        dynamic
+            .lines()
+            .filter(|line| line.contains(kind))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     let needed = entries("(NEEDED)").join("\n");
     assert!(needed.contains("libc.so"), "{needed}");
     for foreign in ["torch", "c10", "cuda", "nvidia", "stdc++"] {
         assert!(!needed.contains(foreign), "{needed}");
     }
-    assert!(entries("(SONAME)").join("").contains("[libsam_mm.so.0]"), "{dynamic}");
+    assert!(
+        entries("(SONAME)").join("").contains("[libsam_mm.so.0]"),
+        "{dynamic}"
+    );
 }
 
 #[test]
-fn without_any_backend_memory_can_be_asked_for_and_a_model_gives_an_error_with_all_that_was_tried() {
+fn without_any_backend_memory_can_be_asked_for_and_a_model_gives_an_error_with_all_that_was_tried()
+{
     let home = tempfile::tempdir().unwrap();
     let installed = library::install(home.path());
     let program = c::program(&c::root().join("tests/c/no_backend.c"), &["-ldl"]);
     let said = library::succeed(library::command(&program, home.path()).arg(&installed));
-    for part in ["libtorch", home.path().to_str().unwrap(), "Running on CPU - memory stats not available"] {
+    for part in [
+        "libtorch",
+        home.path().to_str().unwrap(),
+        "Running on CPU - memory stats not available",
+    ] {
         assert!(said.contains(part), "{part} is missing in:\n{said}");
     }
 }

@@ -9,7 +9,11 @@ use super::c;
 
 /// The shared library that was built along with this test.
 pub fn path() -> PathBuf {
-    let name = format!("{}sam_mm{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
+    let name = format!(
+        "{}sam_mm{}",
+        env::consts::DLL_PREFIX,
+        env::consts::DLL_SUFFIX
+    );
     let deps = env::current_exe().expect("a test has a path");
     let path = deps.parent().expect("in a folder").join(name);
     assert!(path.exists(), "{} was not built", path.display());
@@ -28,9 +32,15 @@ pub fn install(folder: &Path) -> PathBuf {
 pub fn command(program: &Path, home: &Path) -> Command {
     let mut command = Command::new(program);
     let kept = ["PATH", "TMPDIR", "ASAN_OPTIONS"];
-    let kept = kept.into_iter().filter_map(|name| Some((name, env::var_os(name)?)));
+    let kept = kept
+        .into_iter()
+        .filter_map(|name| Some((name, env::var_os(name)?)));
     let kept: Vec<(&str, OsString)> = kept.collect();
-    command.env_clear().envs(kept).env("HOME", home).env("LD_LIBRARY_PATH", home);
+    command
+        .env_clear()
+        .envs(kept)
+        .env("HOME", home)
+        .env("LD_LIBRARY_PATH", home);
     command
 }
 
@@ -43,8 +53,18 @@ pub fn program(source: &str, installed: &Path, args: &[&str]) -> PathBuf {
 
 /// What a command printed, which must have succeeded.
 pub fn succeed(command: &mut Command) -> String {
-    let Output { status, stdout, stderr } = command.output().expect("the program starts");
-    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-    assert!(status.success(), "{command:?} ended with {status}\n{stdout}\n{stderr}");
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().expect("the program starts");
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&stdout),
+        String::from_utf8_lossy(&stderr),
+    );
+    assert!(
+        status.success(),
+        "{command:?} ended with {status}\n{stdout}\n{stderr}"
+    );
     stdout.into_owned()
 }
