@@ -117,8 +117,8 @@ fn build(source: &Path, suffix: &str, args: &[impl AsRef<OsStr>]) -> PathBuf {
     let args: Vec<&OsStr> = args.iter().map(AsRef::as_ref).collect();
     let text =
         |path: &Path| fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let header = text(&include_dir().join("sam_mm_backend.h"));
-    let key = fingerprint(&(text(source), header, &args));
+    let headers = ["sam_mm.h", "sam_mm_backend.h"].map(|header| text(&include_dir().join(header)));
+    let key = fingerprint(&(text(source), headers, &args));
     let stem = source.file_stem().expect("a file").to_string_lossy();
     let target = cache_dir().join(format!("{stem}-{key:016x}{suffix}"));
     if !target.exists() {

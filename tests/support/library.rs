@@ -1,6 +1,6 @@
 //! The shared library as programs see it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
@@ -44,10 +44,14 @@ pub fn command(program: &Path, home: &Path) -> Command {
     command
 }
 
-/// Compiles a program of `tests/c` or `examples/c` against the header and the installed library.
-pub fn program(source: &str, installed: &Path, args: &[&str]) -> PathBuf {
-    let installed = installed.to_str().expect("a test folder has a plain name");
-    let args: Vec<&str> = args.iter().copied().chain([installed]).collect();
+/// Compiles a program of `tests/c` or `examples/c` against the header and the library.
+pub fn program(source: &str, args: &[&str]) -> PathBuf {
+    let library = path();
+    let args: Vec<&OsStr> = args
+        .iter()
+        .map(OsStr::new)
+        .chain([library.as_os_str()])
+        .collect();
     c::program(&c::root().join(source), &args)
 }
 
