@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use crate::abi::*;
 use crate::error::{BackendError, Result, write_text};
+use crate::exclusive::Exclusive;
 use crate::guard;
 use crate::layout::{self, zeroed};
-use crate::sdk::exclusive::Exclusive;
 use crate::sdk::handle::{self, EmbeddingState, ModelState};
 use crate::sdk::operation::set_host;
 use crate::sdk::{

@@ -4,7 +4,7 @@ use core::ptr;
 use std::sync::Arc;
 
 use crate::error::{BackendError, Result};
-use crate::sdk::exclusive::Exclusive;
+use crate::exclusive::Exclusive;
 use crate::sdk::{Device, Embedding, Model};
 use crate::types::ModelInfo;
 

@@ -14,7 +14,6 @@
 //! embeddings, ask for memory figures and trim, on the same thread.
 
 mod entry;
-mod exclusive;
 mod export;
 mod handle;
 mod operation;

@@ -1,4 +1,4 @@
-//! A value that one call at a time may use.
+//! A value that one call at a time may use: a model on either side of the border.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::ops::{Deref, DerefMut};
@@ -6,16 +6,17 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::error::{BackendError, Result};
 
-/// A mutex that refuses, instead of deadlocking, when the thread that holds it asks again: the host may call back
-/// into the plugin from within a callback.
-pub(super) struct Exclusive<T> {
+/// A mutex that refuses, instead of deadlocking, when the thread that holds it asks again. That is possible here: a
+/// plugin at work calls the host, and the host may call the plugin from there.
+pub struct Exclusive<T> {
     value: Mutex<T>,
     /// [`thread_token`] of the holder, 0 when free.
     holder: AtomicU64,
 }
 
 impl<T> Exclusive<T> {
-    pub(super) fn new(value: T) -> Self {
+    /// Wraps a value.
+    pub fn new(value: T) -> Self {
         Self {
             value: Mutex::new(value),
             holder: AtomicU64::new(0),
@@ -27,17 +28,17 @@ impl<T> Exclusive<T> {
     /// # Errors
     /// `SAM_MM_ERR_INTERNAL` when this thread holds it already, or when an earlier call panicked in the middle of
     /// changing it.
-    pub(super) fn lock(&self, what: &str) -> Result<Held<'_, T>> {
+    pub fn lock(&self, what: &str) -> Result<Held<'_, T>> {
         let me = thread_token();
         // Only this thread ever stores its own token, so the comparison cannot be true by a race.
         if self.holder.load(Ordering::Relaxed) == me {
             return Err(BackendError::internal(format!(
-                "the host called into the {what} from within a callback of a call on the same {what}"
+                "the {what} was used from within a callback of a call that is using the same {what}"
             )));
         }
         let guard = self.value.lock().map_err(|_| {
             BackendError::internal(format!(
-                "an earlier call on this {what} failed inside the plugin; free it"
+                "an earlier call on this {what} failed half way; free it"
             ))
         })?;
         self.holder.store(me, Ordering::Relaxed);
@@ -48,7 +49,8 @@ impl<T> Exclusive<T> {
     }
 }
 
-pub(super) struct Held<'a, T> {
+/// The value, until dropped.
+pub struct Held<'a, T> {
     guard: MutexGuard<'a, T>,
     holder: &'a AtomicU64,
 }
