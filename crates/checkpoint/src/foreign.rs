@@ -94,12 +94,21 @@ impl ForeignFormat {
     }
 
     fn sniff_text(head: &[u8]) -> Self {
-        let printable = |b: &u8| !b.is_ascii_control() || b.is_ascii_whitespace();
-        if head.is_empty() || !head.iter().all(printable) {
+        // The head may end within a character.
+        let text = match std::str::from_utf8(head) {
+            Ok(text) => text,
+            Err(error) if error.error_len().is_none() => {
+                std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or("")
+            }
+            Err(_) => return Self::Unknown,
+        };
+        if text.is_empty() || text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
             return Self::Unknown;
         }
-        let text = String::from_utf8_lossy(head).trim_start().to_lowercase();
-        let text = text.trim_start_matches('\u{feff}');
+        let text = text
+            .trim_start_matches('\u{feff}')
+            .trim_start()
+            .to_lowercase();
         if ["<!doctype", "<html", "<?xml", "<head", "<error"]
             .iter()
             .any(|tag| text.starts_with(tag))

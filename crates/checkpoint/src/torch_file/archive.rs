@@ -15,32 +15,22 @@ use crate::error::{ArchiveProblem, shown};
 /// Entries that are read. A checkpoint has one per tensor and a handful more.
 const MAX_ENTRIES: usize = 1 << 16;
 
+const PICKLE: &str = "data.pkl";
+
 /// The directory of a torch archive.
 pub(super) struct Archive<'b> {
     bytes: &'b [u8],
-    /// Places in the file by name, without the folder that all entries lie in.
-    entries: HashMap<String, Range<usize>>,
-    has_pickle: bool,
+    /// Places in the file by name, without the folder that all entries lie in; none for a packed entry.
+    entries: HashMap<String, Option<Range<usize>>>,
 }
 
 impl<'b> Archive<'b> {
     pub fn read(bytes: &'b [u8]) -> Result<Self, ArchiveProblem> {
         let entries = list(bytes)?;
-        let mut pickles = entries
-            .iter()
-            .map(|(name, _)| name)
-            .filter(|name| name.split_once('/').is_some_and(|(_, rest)| rest == PICKLE));
-        let first = pickles.next().cloned();
-        if let (Some(first), Some(second)) = (&first, pickles.next()) {
-            return Err(ArchiveProblem::SeveralPickles(shown(first), shown(second)));
-        }
-        let folder = first
-            .as_deref()
-            .and_then(|name| name.strip_suffix(PICKLE))
-            .unwrap_or("");
+        let folder = folder(&entries)?;
         let mut by_name = HashMap::new();
         for (name, range) in &entries {
-            let Some(name) = name.strip_prefix(folder) else {
+            let Some(name) = name.strip_prefix(&folder) else {
                 continue;
             };
             if by_name.insert(name.to_owned(), range.clone()).is_some() {
@@ -50,18 +40,12 @@ impl<'b> Archive<'b> {
         Ok(Self {
             bytes,
             entries: by_name,
-            has_pickle: first.is_some(),
         })
     }
 
-    /// Where the pickle of the objects lies.
-    pub fn pickle(&self) -> Option<Range<usize>> {
-        self.has_pickle.then(|| self.entries[PICKLE].clone())
-    }
-
-    /// Where the elements of a storage lie.
-    pub fn storage(&self, key: &str) -> Option<Range<usize>> {
-        self.entries.get(&format!("data/{key}")).cloned()
+    /// Whether there is a pickle of objects, as in every archive that PyTorch writes.
+    pub fn has_pickle(&self) -> bool {
+        self.entries.contains_key(PICKLE)
     }
 
     /// Whether `torch.jit.save` wrote the archive: it has the constants of its code in an entry of their own.
@@ -69,23 +53,50 @@ impl<'b> Archive<'b> {
         self.entries.contains_key("constants.pkl")
     }
 
-    pub fn check_byte_order(&self) -> Result<(), ArchiveProblem> {
-        match self
-            .entries
-            .get("byteorder")
-            .map(|range| &self.bytes[range.clone()])
-        {
-            None | Some(b"little") => Ok(()),
-            Some(other) => Err(ArchiveProblem::ByteOrder(shown(&String::from_utf8_lossy(
-                other,
-            )))),
+    /// The pickle of the objects, once the archive is known to be one that `torch.save` wrote on a machine like this.
+    pub fn pickle(&self) -> Result<&'b [u8], ArchiveProblem> {
+        if let Some((name, _)) = self.entries.iter().find(|(_, range)| range.is_none()) {
+            return Err(ArchiveProblem::NotStored(shown(name)));
         }
+        match self.entry("byteorder") {
+            None | Some(b"little") => {}
+            Some(other) => {
+                let order = shown(&String::from_utf8_lossy(other));
+                return Err(ArchiveProblem::ByteOrder(order));
+            }
+        }
+        Ok(self.entry(PICKLE).unwrap_or_default())
+    }
+
+    /// Where the elements of a storage lie.
+    pub fn storage(&self, key: &str) -> Option<Range<usize>> {
+        self.entries.get(&format!("data/{key}")).cloned().flatten()
+    }
+
+    fn entry(&self, name: &str) -> Option<&'b [u8]> {
+        let range = self.entries.get(name)?.clone()?;
+        Some(&self.bytes[range])
     }
 }
 
-const PICKLE: &str = "data.pkl";
+/// The folder that all entries lie in, with its slash: the one that holds the pickle.
+fn folder(entries: &[(String, Option<Range<usize>>)]) -> Result<String, ArchiveProblem> {
+    let is_pickle = |name: &&str| matches!(name.split_once('/'), Some((_, PICKLE)));
+    let mut pickles = entries
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .filter(is_pickle);
+    match (pickles.next(), pickles.next()) {
+        (Some(first), Some(second)) => {
+            Err(ArchiveProblem::SeveralPickles(shown(first), shown(second)))
+        }
+        (Some(only), None) => Ok(only[..only.len() - PICKLE.len()].to_owned()),
+        (None, _) => Ok(String::new()),
+    }
+}
 
-fn list(bytes: &[u8]) -> Result<Vec<(String, Range<usize>)>, ArchiveProblem> {
+/// All entries with their places in the file; none for a packed one.
+fn list(bytes: &[u8]) -> Result<Vec<(String, Option<Range<usize>>)>, ArchiveProblem> {
     let directory_error = |error: ZipError| ArchiveProblem::Directory {
         len: bytes.len(),
         reason: shown(&error.to_string()),
@@ -104,23 +115,27 @@ fn list(bytes: &[u8]) -> Result<Vec<(String, Range<usize>)>, ArchiveProblem> {
     for entry in zip.files().map_err(directory_error)? {
         let entry = entry.map_err(directory_error)?;
         let name = entry.name().map_err(directory_error)?.into_owned();
-        if entry.compression() != CompressionMethod::Stored
-            || entry.encrypted()
-            || entry.size() != entry.compressed_size()
-        {
-            return Err(ArchiveProblem::NotStored(shown(&name)));
-        }
-        let len = entry.size();
-        let mut reader = Cursor::new(bytes);
-        let file = entry
-            .with_reader(&mut reader, zip::ZipReadOptions::new())
-            .map_err(directory_error)?;
-        let range = file
-            .data_start()
-            .and_then(|start| Some(start..start.checked_add(len)?))
-            .filter(|range| range.end <= bytes.len() as u64)
-            .ok_or_else(|| ArchiveProblem::EntryOutsideFile(shown(&name)))?;
-        entries.push((name, range.start as usize..range.end as usize));
+        let stored = entry.compression() == CompressionMethod::Stored
+            && !entry.encrypted()
+            && entry.size() == entry.compressed_size();
+        let range = if stored {
+            let len = entry.size();
+            let mut reader = Cursor::new(bytes);
+            let file = entry
+                .with_reader(&mut reader, zip::ZipReadOptions::new())
+                .map_err(directory_error)?;
+            let range = within(bytes, file.data_start(), len);
+            Some(range.ok_or_else(|| ArchiveProblem::EntryOutsideFile(shown(&name)))?)
+        } else {
+            None
+        };
+        entries.push((name, range));
     }
     Ok(entries)
+}
+
+fn within(bytes: &[u8], start: Option<u64>, len: u64) -> Option<Range<usize>> {
+    let start = usize::try_from(start?).ok()?;
+    let end = start.checked_add(usize::try_from(len).ok()?)?;
+    (end <= bytes.len()).then_some(start..end)
 }

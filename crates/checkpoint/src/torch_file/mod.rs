@@ -30,11 +30,10 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Vec<(String, TensorLayout)>, Problem>
     if archive.is_torchscript() {
         return Err(Problem::Foreign(ForeignFormat::TorchScript));
     }
-    let Some(pickle) = archive.pickle() else {
+    if !archive.has_pickle() {
         return Err(Problem::Foreign(ForeignFormat::OtherZip));
-    };
-    archive.check_byte_order()?;
-    let objects = pickle::Objects::read(&bytes[pickle])?;
+    }
+    let objects = pickle::Objects::read(archive.pickle()?)?;
     let tensors = state_dict::find(&objects)?;
     tensors
         .into_iter()
