@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::backend::{self, DeviceConfig, Embedding, SearchOptions};
+use crate::backend::{
+    Device, DeviceOptions, DeviceRequest, Embedding, LogLevel, LogSink, Operation, OperationHooks,
+    SearchOptions, open, subscribe_log,
+};
 use crate::cache::embedding::EmbeddingCache;
 use crate::error::Error;
 use crate::logging::{Level, Log, Sink};
@@ -14,8 +17,8 @@ use crate::memory::info::{MemoryInfo, Source, utilization};
 /// How a context is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// `"auto"`, `"cpu"` or `"cuda:N"`.
-    pub device: String,
+    /// Which device.
+    pub device: DeviceRequest,
     /// File of the backend plugin; `None` searches for one.
     pub backend_path: Option<PathBuf>,
     /// Threads for work on the CPU; 0 leaves the backend's choice.
@@ -29,7 +32,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            device: "auto".to_owned(),
+            device: DeviceRequest::Auto,
             backend_path: None,
             num_threads: 0,
             allow_tf32: true,
@@ -55,14 +58,15 @@ pub struct OptimizeReport {
 
 /// The backend a context runs on and the device it opened there.
 pub struct Runtime {
-    device: Arc<backend::Device>,
+    device: Device,
+    device_name: String,
     trail: String,
 }
 
 /// One device, its memory, what is cached on it. Used from many threads at once.
 pub struct Context {
     options: Options,
-    log: Arc<Log>,
+    log: Arc<ContextLog>,
     poisoned: AtomicBool,
     /// Opened by the first call that needs it, so that a context can be had on any machine.
     runtime: OnceLock<Arc<Runtime>>,
@@ -75,9 +79,10 @@ pub struct Context {
 impl Context {
     /// A context that has touched nothing yet.
     pub fn new(options: Options, sink: Option<(Level, Sink)>) -> Result<Self, Error> {
-        backend::check_device_name(&options.device)?;
-        let log = Arc::new(Log::default());
-        log.set_sink(sink)?;
+        let log = Arc::new(ContextLog::default());
+        log.0.set_sink(sink)?;
+        let backend_log: Arc<dyn LogSink> = log.clone();
+        subscribe_log(&backend_log);
         Ok(Self {
             embeddings: EmbeddingCache::new(options.embedding_cache_bytes),
             options,
@@ -90,8 +95,13 @@ impl Context {
     }
 
     /// Where this context writes what happens.
-    pub fn log(&self) -> &Arc<Log> {
-        &self.log
+    pub fn log(&self) -> &Log {
+        &self.log.0
+    }
+
+    /// What the backend can ask of this context while it works on one operation.
+    pub(crate) fn operation(&self) -> Operation {
+        Operation::new(self.log.clone())
     }
 
     /// A panic happened while this context was in use: nothing is known about its state any more.
@@ -132,24 +142,25 @@ impl Context {
         let search = SearchOptions {
             explicit: self.options.backend_path.clone(),
         };
-        let config = DeviceConfig {
-            num_threads: self.options.num_threads,
-            memory_limit_bytes: 0,
+        let options = DeviceOptions {
+            device: self.options.device,
+            num_threads: Some(self.options.num_threads).filter(|&threads| threads > 0),
+            memory_limit_bytes: None,
             allow_tf32: self.options.allow_tf32,
         };
-        let (device, trail) = backend::open(&search, &self.options.device, &config, &self.log)?;
-        self.log.write(
-            Level::Info,
-            &format!(
-                "running on {} with {} {}",
-                device.name(),
-                device.backend_name(),
-                device.backend_version()
-            ),
+        let opened = open(&search, &options)?;
+        let plugin = opened.device.plugin();
+        let line = format!(
+            "running on {} with {} {}",
+            opened.device.name(),
+            plugin.name(),
+            plugin.version()
         );
+        self.log().write(Level::Info, &line);
         Ok(Runtime {
-            device: Arc::new(device),
-            trail: trail.to_string(),
+            device_name: opened.device.name().to_string(),
+            device: opened.device,
+            trail: opened.trail.to_string(),
         })
     }
 
@@ -160,7 +171,7 @@ impl Context {
             .and_then(|device| match device.mem_info() {
                 Ok(figures) => Some(figures),
                 Err(error) => {
-                    self.log.write(
+                    self.log().write(
                         Level::Warn,
                         &format!("the backend did not tell its memory: {error}"),
                     );
@@ -196,7 +207,7 @@ impl Context {
             embedding_cache_bytes,
             allocator_bytes,
         };
-        self.log.write(
+        self.log().write(
             Level::Info,
             &format!(
                 "memory optimization performed: {embedding_cache_bytes} bytes of embeddings dropped, {allocator_bytes} \
@@ -215,39 +226,67 @@ impl Context {
                 .is_some_and(|host| host.utilization() >= HOST_WARNING)
     }
 
-    fn open_device(&self) -> Option<&Arc<backend::Device>> {
+    fn open_device(&self) -> Option<&Device> {
         self.runtime.get().map(|runtime| &runtime.device)
     }
 }
 
 impl Runtime {
     /// The open device.
-    pub fn device(&self) -> &Arc<backend::Device> {
+    pub fn device(&self) -> &Device {
         &self.device
     }
 
     /// Short name of the backend, such as `torch`.
     pub fn backend_name(&self) -> &str {
-        self.device.backend_name()
+        self.device.plugin().name()
     }
 
     /// Version of the plugin and of what it stands on.
     pub fn backend_version(&self) -> &str {
-        self.device.backend_version()
+        self.device.plugin().version()
     }
 
     /// File of the plugin.
     pub fn backend_path(&self) -> &Path {
-        self.device.backend_path()
+        self.device.plugin().path()
     }
 
     /// `cpu` or `cuda:N`.
     pub fn device_name(&self) -> &str {
-        self.device.name()
+        &self.device_name
     }
 
     /// Every file that was tried, a line each, and what came of it.
     pub fn trail(&self) -> &str {
         &self.trail
+    }
+}
+
+/// The log of a context, as backends see it.
+#[derive(Default)]
+struct ContextLog(Log);
+
+impl ContextLog {
+    fn write_from_backend(&self, level: LogLevel, message: &str) {
+        let level = match level {
+            LogLevel::Error => Level::Error,
+            LogLevel::Warn => Level::Warn,
+            LogLevel::Info => Level::Info,
+            LogLevel::Debug => Level::Debug,
+        };
+        self.0.write(level, message);
+    }
+}
+
+impl LogSink for ContextLog {
+    fn write(&self, level: LogLevel, message: &str) {
+        self.write_from_backend(level, message);
+    }
+}
+
+impl OperationHooks for ContextLog {
+    fn log(&self, level: LogLevel, message: &str) {
+        self.write_from_backend(level, message);
     }
 }

@@ -84,7 +84,7 @@ impl Error {
             Self::InvalidHandle { .. } => abi::SAM_MM_ERR_INVALID_HANDLE,
             Self::Unsupported(_) => abi::SAM_MM_ERR_UNSUPPORTED,
             Self::HostMemory { .. } => abi::SAM_MM_ERR_OUT_OF_MEMORY,
-            Self::Backend(error) => error.code,
+            Self::Backend(error) => error.code(),
             Self::Poisoned => abi::SAM_MM_ERR_POISONED,
             Self::Internal(_) => abi::SAM_MM_ERR_INTERNAL,
         }

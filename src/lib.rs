@@ -3,7 +3,6 @@
 //! Imports run one way: `capi` → `context`, `model`, `predictor` → `cache`, `memory`, `image`, `mask`, `backend`. The
 //! pipeline a person reads first is [`predictor`]. The C header is `include/sam_mm.h`; its contract is docs/abi.md.
 
-#[path = "backend_stub.rs"]
 pub mod backend;
 pub mod cache;
 pub mod capi;

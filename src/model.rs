@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sam_mm_backend_abi::types::{Attention, Element, ModelInfo, Plan, Precision, Resize};
-
-use crate::backend::{self, Checkpoint, Operation};
+use crate::backend::{self, Attention, Checkpoint, Element, ModelInfo, Plan, Precision, Resize};
 use crate::context::Context;
 use crate::error::Error;
 use crate::image::{Image, ModelInput, ResizeMode, SampleType, preprocess, resized_size};
@@ -56,10 +54,10 @@ impl Model {
                 "the built-in demo model".to_owned(),
             ),
         };
-        let operation = Operation::new(Arc::clone(context.log()));
-        let model = runtime
-            .device()
-            .load_model(checkpoint, &name, precision, &operation)?;
+        let model =
+            runtime
+                .device()
+                .load_model(checkpoint, &name, precision, &context.operation())?;
         Ok(Self {
             context: Arc::clone(context),
             id: context.fresh_id(),
@@ -97,7 +95,7 @@ impl Model {
     }
 
     /// What it is and needs.
-    pub fn info(&self) -> &ModelInfo {
+    pub fn info(&self) -> Arc<ModelInfo> {
         self.model.info()
     }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::backend::{Embedding, Operation};
+use crate::backend::{self, Embedding, MaskBuffers, PixelData, Pixels};
 use crate::cache::embedding::Key;
 use crate::error::Error;
+use crate::image::Samples;
 use crate::model::Model;
 use crate::prediction::{Prediction, Timings};
 use crate::prompt::{Prompt, Prompts};
@@ -75,9 +76,20 @@ pub fn encode(model: &Model, image: &RegisteredImage) -> Result<Encoded, Error> 
 
 fn run_encoder(model: &Model, image: &RegisteredImage) -> Result<Embedding, Error> {
     let input = model.input(image.pixels())?;
+    let pixels = Pixels {
+        width: input.width,
+        height: input.height,
+        original_width: input.original_width,
+        original_height: input.original_height,
+        row_stride: 3 * input.width as usize,
+        data: match &input.samples {
+            Samples::U8(samples) => PixelData::U8(samples),
+            Samples::F32(samples) => PixelData::F32(samples),
+        },
+    };
     Ok(model
         .backend()
-        .encode(&input, &model.plan(0), &operation(model))?)
+        .encode(&pixels, &model.plan(0), &model.context().operation())?)
 }
 
 fn decode(
@@ -87,27 +99,38 @@ fn decode(
     prompts: &Prompts,
 ) -> Result<Prediction, Error> {
     let mut prediction = Prediction::blank(model, image.size(), prompts)?;
+    let (logits, scores) = prediction.buffers();
+    let mut masks = MaskBuffers {
+        logits,
+        scores,
+        object_scores: None,
+    };
+    let wanted = backend::Prompts {
+        multimask: prompts.multimask,
+        point_counts: &prompts.point_counts,
+        points: &prompts.points,
+        labels: &prompts.labels,
+        has_box: &prompts.has_box,
+        boxes: &prompts.boxes,
+        has_mask: if prompts.masks.is_empty() {
+            &[]
+        } else {
+            &prompts.has_mask
+        },
+        masks: &prompts.masks,
+    };
+    let plan = model.plan(prompts.num_objects() as u32);
+    let operation = model.context().operation();
     let ((), milliseconds) = timed(|| {
-        let plan = model.plan(prompts.num_objects() as u32);
-        let (logits, scores) = prediction.buffers();
-        Ok(model.backend().decode(
-            &encoded.embedding,
-            prompts,
-            &plan,
-            &operation(model),
-            logits,
-            scores,
-        )?)
+        Ok(model
+            .backend()
+            .decode(&encoded.embedding, &wanted, &plan, &operation, &mut masks)?)
     })?;
     prediction.timings = Timings {
         encode_ms: encoded.milliseconds,
         decode_ms: milliseconds,
     };
     Ok(prediction)
-}
-
-fn operation(model: &Model) -> Operation {
-    Operation::new(Arc::clone(model.context().log()))
 }
 
 fn timed<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<(T, f64), Error> {

@@ -109,7 +109,7 @@ pub unsafe extern "C" fn sam_mm_init(
             let options = Options {
                 device: strings::optional("device", given.device)?
                     .unwrap_or("auto")
-                    .to_owned(),
+                    .parse()?,
                 backend_path: strings::optional("backend_path", given.backend_path)?
                     .map(PathBuf::from),
                 num_threads: given.num_threads,

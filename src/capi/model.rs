@@ -4,14 +4,13 @@ use std::ffi::{CString, c_char};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sam_mm_backend_abi::types::Precision;
-
 use super::call::{call, clear, quiet};
 use super::context::{CONTEXTS, sam_mm_context};
 use super::error::{c_text, sam_mm_error};
 use super::handle::Table;
 use super::strings;
 use super::structs::{self, c_struct};
+use crate::backend::Precision;
 use crate::error::Error;
 use crate::model::{Model, Source};
 

@@ -1,6 +1,6 @@
 //! The answer of `sam_mem_info`: figures, where they come from, and one line for people.
 
-use sam_mm_backend_abi::types::{AllocatorMemory, DeviceMemory};
+use crate::backend::{AllocatorMemory, DeviceMemory};
 
 use super::host::HostMemory;
 
