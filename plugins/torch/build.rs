@@ -1,0 +1,61 @@
+//! Compiles the C++ shim against the libtorch that `torch-sys` links, and puts its folder into the run path.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The parts of the shim that need libtorch's headers.
+const TORCH_SOURCES: [&str; 4] = ["failure.cpp", "linear.cpp", "memory.cpp", "runtime.cpp"];
+
+fn main() {
+    println!("cargo:rerun-if-changed=shim");
+    println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
+    let lib = env::var("DEP_TCH_LIBTORCH_LIB").map_or_else(
+        |_| panic!("torch-sys tells no libtorch folder: set LIBTORCH to an unpacked libtorch 2.11"),
+        PathBuf::from,
+    );
+    compile_torch_parts(&include_folders(&lib));
+    link(&lib);
+}
+
+/// `include` lies beside `lib` in every libtorch package, unless `LIBTORCH_INCLUDE` tells another root.
+fn include_folders(lib: &Path) -> [PathBuf; 2] {
+    let root = env::var_os("LIBTORCH_INCLUDE")
+        .map_or_else(|| lib.parent().unwrap_or(lib).to_owned(), PathBuf::from);
+    let include = root.join("include");
+    let api = include.join("torch/csrc/api/include");
+    [include, api]
+}
+
+fn compile_torch_parts(include: &[PathBuf]) {
+    let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".into());
+    println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
+    let mut build = cc::Build::new();
+    build
+        .cpp(true)
+        .std("c++17")
+        .warnings(false)
+        .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
+        .files(TORCH_SOURCES.map(|file| Path::new("shim").join(file)));
+    for folder in include {
+        // The headers of libtorch are not warning-free; ours are held to `-Wall -Wextra` by the flags below.
+        build.flag("-isystem").flag(folder.as_os_str());
+    }
+    build
+        .flag("-Wall")
+        .flag("-Wextra")
+        .flag("-Wno-unused-parameter");
+    build.compile("sam_mm_torch_shim");
+}
+
+fn link(lib: &Path) {
+    println!("cargo:rustc-link-search=native={}", lib.display());
+    for library in ["torch_cpu", "c10"] {
+        println!("cargo:rustc-link-lib={library}");
+    }
+    if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
+        println!("cargo:rustc-link-lib=dl");
+        // Beside the plugin first: that is where a package puts libtorch.
+        println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN");
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+    }
+}

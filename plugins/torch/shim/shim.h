@@ -1,0 +1,73 @@
+// What the plugin needs of libtorch beyond `tch`: memory figures, process-wide switches, prepacked matrix products.
+//
+// Every function catches every C++ exception. Functions that can fail return 0 on success and fill `error` otherwise.
+// A tensor is an `at::Tensor *`, as in `torch-sys`; tensors passed in are borrowed, tensors handed out are owned.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace at {
+class Tensor;
+}
+
+extern "C" {
+
+// Kinds of failure.
+enum : int32_t {
+  SAM_MM_TORCH_OTHER = 1,
+  SAM_MM_TORCH_OUT_OF_MEMORY = 2,
+  SAM_MM_TORCH_DEVICE_LOST = 3,
+};
+
+// What an exception was.
+struct sam_mm_torch_error {
+  int32_t kind;
+  int32_t has_requested;
+  uint64_t requested_bytes;
+  char message[2048];
+};
+
+// An allocation that failed on this thread.
+struct sam_mm_torch_failed_allocation {
+  uint64_t requested_bytes;
+  uint64_t free_bytes;
+  int32_t has_free;
+};
+
+// Figures of an allocator, in bytes.
+struct sam_mm_torch_memory {
+  uint64_t allocated;
+  uint64_t peak_allocated;
+  uint64_t reserved;
+  uint64_t device_free;
+  uint64_t device_total;
+  int32_t has_device;
+};
+
+// failure.cpp
+int32_t sam_mm_torch_take_failed_allocation(sam_mm_torch_failed_allocation *out);
+
+// memory.cpp. A device of -1 is the CPU, 0 and up are ordinals of CUDA.
+void *sam_mm_torch_scope_enter(sam_mm_torch_error *error);
+void sam_mm_torch_scope_leave(void *scope);
+void sam_mm_torch_cpu_account(int64_t bytes);
+void sam_mm_torch_cpu_set_limit(uint64_t bytes);
+int32_t sam_mm_torch_memory_read(int32_t device, sam_mm_torch_memory *out, sam_mm_torch_error *error);
+int32_t sam_mm_torch_memory_reset_peak(int32_t device, sam_mm_torch_error *error);
+int32_t sam_mm_torch_memory_trim(int32_t device, uint64_t *freed, sam_mm_torch_error *error);
+int32_t sam_mm_torch_allocator_settings(const char *settings, sam_mm_torch_error *error);
+
+// runtime.cpp
+const char *sam_mm_torch_version(void);
+int32_t sam_mm_torch_set_num_threads(int32_t threads, sam_mm_torch_error *error);
+int32_t sam_mm_torch_num_threads(void);
+int32_t sam_mm_torch_allow_tf32(int32_t allow, sam_mm_torch_error *error);
+int32_t sam_mm_torch_load_cuda(sam_mm_torch_error *error);
+int32_t sam_mm_torch_cuda_device_count(int32_t *count, sam_mm_torch_error *error);
+
+// linear.cpp
+int32_t sam_mm_torch_linear_pack(const at::Tensor *weight, int64_t rows, at::Tensor **out, sam_mm_torch_error *error);
+int32_t sam_mm_torch_linear_run(const at::Tensor *x, const at::Tensor *packed, const at::Tensor *bias, int32_t gelu,
+                                at::Tensor **out, sam_mm_torch_error *error);
+}

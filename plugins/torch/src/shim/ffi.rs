@@ -1,0 +1,80 @@
+//! The functions of `shim/shim.h`, as they are there.
+
+use core::ffi::{c_char, c_void};
+
+use torch_sys::C_tensor;
+
+pub const OUT_OF_MEMORY: i32 = 2;
+pub const DEVICE_LOST: i32 = 3;
+pub const MESSAGE_LEN: usize = 2048;
+
+#[repr(C)]
+pub struct Error {
+    pub kind: i32,
+    pub has_requested: i32,
+    pub requested_bytes: u64,
+    pub message: [c_char; MESSAGE_LEN],
+}
+
+impl Error {
+    pub const EMPTY: Self = Self {
+        kind: 0,
+        has_requested: 0,
+        requested_bytes: 0,
+        message: [0; MESSAGE_LEN],
+    };
+}
+
+#[repr(C)]
+#[derive(Default)]
+pub struct FailedAllocation {
+    pub requested_bytes: u64,
+    pub free_bytes: u64,
+    pub has_free: i32,
+}
+
+#[repr(C)]
+#[derive(Default)]
+pub struct Memory {
+    pub allocated: u64,
+    pub peak_allocated: u64,
+    pub reserved: u64,
+    pub device_free: u64,
+    pub device_total: u64,
+    pub has_device: i32,
+}
+
+unsafe extern "C" {
+    pub fn sam_mm_torch_take_failed_allocation(out: *mut FailedAllocation) -> i32;
+
+    pub fn sam_mm_torch_scope_enter(error: *mut Error) -> *mut c_void;
+    pub fn sam_mm_torch_scope_leave(scope: *mut c_void);
+    pub fn sam_mm_torch_cpu_account(bytes: i64);
+    pub fn sam_mm_torch_cpu_set_limit(bytes: u64);
+    pub fn sam_mm_torch_memory_read(device: i32, out: *mut Memory, error: *mut Error) -> i32;
+    pub fn sam_mm_torch_memory_reset_peak(device: i32, error: *mut Error) -> i32;
+    pub fn sam_mm_torch_memory_trim(device: i32, freed: *mut u64, error: *mut Error) -> i32;
+    pub fn sam_mm_torch_allocator_settings(settings: *const c_char, error: *mut Error) -> i32;
+
+    pub fn sam_mm_torch_version() -> *const c_char;
+    pub fn sam_mm_torch_set_num_threads(threads: i32, error: *mut Error) -> i32;
+    pub fn sam_mm_torch_num_threads() -> i32;
+    pub fn sam_mm_torch_allow_tf32(allow: i32, error: *mut Error) -> i32;
+    pub fn sam_mm_torch_load_cuda(error: *mut Error) -> i32;
+    pub fn sam_mm_torch_cuda_device_count(count: *mut i32, error: *mut Error) -> i32;
+
+    pub fn sam_mm_torch_linear_pack(
+        weight: *const C_tensor,
+        rows: i64,
+        out: *mut *mut C_tensor,
+        error: *mut Error,
+    ) -> i32;
+    pub fn sam_mm_torch_linear_run(
+        x: *const C_tensor,
+        packed: *const C_tensor,
+        bias: *const C_tensor,
+        gelu: i32,
+        out: *mut *mut C_tensor,
+        error: *mut Error,
+    ) -> i32;
+}

@@ -1,0 +1,68 @@
+//! Linear layers with weights that oneDNN packed beforehand.
+
+use core::ptr;
+
+use tch::{Kind, Tensor};
+
+use super::failure::Failure;
+use super::ffi;
+use super::memory::account_cpu;
+
+/// A weight `(outputs, inputs)` on the CPU in the layout that oneDNN multiplies fastest.
+pub struct PackedWeight {
+    packed: Tensor,
+    bytes: i64,
+}
+
+impl PackedWeight {
+    /// Packs a weight for inputs of about `rows` rows. `None` for an element type that is not packed.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn pack(weight: &Tensor, rows: i64) -> Result<Option<Self>, Failure> {
+        if !matches!(weight.f_kind()?, Kind::Float | Kind::BFloat16) {
+            return Ok(None);
+        }
+        let mut packed = ptr::null_mut();
+        // SAFETY: `weight` is a live tensor that the function only reads; `packed` is written on success.
+        Failure::check(|error| unsafe {
+            ffi::sam_mm_torch_linear_pack(weight.as_ptr(), rows, &raw mut packed, error)
+        })?;
+        let bytes = (weight.numel() * weight.f_kind()?.elt_size_in_bytes()) as i64;
+        account_cpu(bytes);
+        Ok(Some(Self {
+            // SAFETY: the function succeeded, so the pointer is a tensor that nobody else owns.
+            packed: unsafe { Tensor::from_ptr(packed) },
+            bytes,
+        }))
+    }
+
+    /// `x Wᵀ + b`, with the exact GELU after it if wanted. `x` is `(…, inputs)`.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn linear(&self, x: &Tensor, bias: Option<&Tensor>, gelu: bool) -> Result<Tensor, Failure> {
+        let mut y = ptr::null_mut();
+        let bias = bias.map_or(ptr::null(), Tensor::as_ptr);
+        // SAFETY: `x`, the packed weight and the bias are live tensors that the function only reads, or NULL where it
+        // allows it; `y` is written on success.
+        Failure::check(|error| unsafe {
+            ffi::sam_mm_torch_linear_run(
+                x.as_ptr(),
+                self.packed.as_ptr(),
+                bias,
+                i32::from(gelu),
+                &raw mut y,
+                error,
+            )
+        })?;
+        // SAFETY: the function succeeded, so the pointer is a tensor that nobody else owns.
+        Ok(unsafe { Tensor::from_ptr(y) })
+    }
+}
+
+impl Drop for PackedWeight {
+    fn drop(&mut self) {
+        account_cpu(-self.bytes);
+    }
+}

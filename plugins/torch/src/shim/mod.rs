@@ -1,0 +1,16 @@
+//! Safe wrappers of the C++ shim (`shim/`): what the plugin needs of libtorch beyond `tch`.
+
+mod failure;
+mod ffi;
+mod linear;
+mod memory;
+mod runtime;
+
+pub use failure::{Failure, FailureKind};
+pub use linear::PackedWeight;
+pub use memory::{
+    AllocatorFigures, MemoryOf, Scope, allocator_settings, figures, limit_cpu, reset_peak, trim,
+};
+pub use runtime::{
+    allow_tf32, cuda_device_count, load_cuda, num_threads, set_num_threads, version,
+};
