@@ -6,7 +6,7 @@ use super::{
     Bitmask, Extent, MaskError, MaskSource, PolygonOptions, Polygons, Rle, Run, Upsampler,
     axis_taps::{AxisTaps, Taps},
     bitmask,
-    runs::RunLine,
+    runs::{RunLine, sealed::Sealed},
     sign_bits::{Sign, SignBits},
 };
 
@@ -93,6 +93,8 @@ impl<'a> LogitMask<'a> {
         [0, 1, 2].map(|k| self.row(taps.start + k))
     }
 }
+
+impl Sealed for LogitMask<'_> {}
 
 impl MaskSource for LogitMask<'_> {
     fn width(&self) -> u32 {
