@@ -133,10 +133,14 @@ mod tests {
         };
         assert_eq!(status, crate::capi::status::SAM_MM_ERR_INTERNAL);
         // SAFETY: a live error gives a NUL-terminated text.
-        let message = unsafe { std::ffi::CStr::from_ptr(super::super::error::sam_mm_error_message(error)) };
+        let message =
+            unsafe { std::ffi::CStr::from_ptr(super::super::error::sam_mm_error_message(error)) };
         assert!(message.to_str().unwrap().contains("the sky fell"));
         super::super::error::sam_mm_error_free(error);
-        assert!(matches!(Call::default().enter(&context), Err(Error::Poisoned)));
+        assert!(matches!(
+            Call::default().enter(&context),
+            Err(Error::Poisoned)
+        ));
     }
 
     #[test]
