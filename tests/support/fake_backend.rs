@@ -94,11 +94,8 @@ impl FakeBackend {
     pub fn control(&self, command: &str) {
         let text = CString::new(command).expect("a command has no NUL");
         // SAFETY: the function of the loaded library with a NUL-terminated text.
-        assert_eq!(
-            unsafe { (self.control)(text.as_ptr()) },
-            0,
-            "unknown command {command:?}"
-        );
+        let told = unsafe { (self.control)(text.as_ptr()) };
+        assert_eq!(told, 0, "unknown command {command:?}");
     }
 
     /// A number of `tests/fake_backend/README.md`.
