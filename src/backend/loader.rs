@@ -1,5 +1,6 @@
 //! Loads plugins: each file once per process, never unloaded.
 
+use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -64,7 +65,7 @@ impl LoadError {
 }
 
 /// The plugins of this process by their resolved path.
-static LOADED: Mutex<Vec<(PathBuf, Arc<Plugin>)>> = Mutex::new(Vec::new());
+static LOADED: Mutex<Option<HashMap<PathBuf, Arc<Plugin>>>> = Mutex::new(None);
 
 impl Plugin {
     /// Loads the plugin in a file, or finds it loaded. A failure is not remembered: what was missing may be installed
@@ -81,7 +82,8 @@ impl Plugin {
         }
         // Held throughout: two threads must not load one file, nor judge the libraries of the process, at once.
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, plugin)) = loaded.iter().find(|(path, _)| *path == resolved) {
+        let loaded = loaded.get_or_insert_default();
+        if let Some(plugin) = loaded.get(&resolved) {
             return Ok(Arc::clone(plugin));
         }
         libtorch::prepare(path, settings)?;
@@ -90,7 +92,7 @@ impl Plugin {
         let library =
             unsafe { open(path) }.map_err(|error| LoadError::unusable(describe(&error)))?;
         let plugin = Arc::new(Self::from_library(library, path)?);
-        loaded.push((resolved, Arc::clone(&plugin)));
+        loaded.insert(resolved, Arc::clone(&plugin));
         Ok(plugin)
     }
 

@@ -2,6 +2,7 @@
 
 mod failure;
 mod ffi;
+pub mod kernels;
 mod linear;
 mod memory;
 mod runtime;
