@@ -27,6 +27,7 @@ fn main() {
         PathBuf::from,
     );
     compile_attention_kernels();
+    compile_kernels();
     compile_torch_parts(&include_folders(&lib));
     link(&lib);
 }
@@ -78,6 +79,27 @@ fn compile_attention_kernels() {
         }
         build.compile(&format!("sam_mm_torch_attention_{name}"));
     }
+}
+
+/// Loops over plain arrays: optimised in every profile, and on the threads of the OpenMP that libtorch runs on. Where
+/// that is another one than the compiler's, they run on one thread.
+fn compile_kernels() {
+    let mut build = cc::Build::new();
+    build
+        .cpp(true)
+        .std("c++17")
+        .opt_level(3)
+        .flag_if_supported("-fno-math-errno")
+        .flag_if_supported("-fno-trapping-math")
+        .file("shim/kernels.cpp");
+    let linux = env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux");
+    if linux && build.get_compiler().is_like_gnu() {
+        build.flag("-fopenmp");
+        println!("cargo:rustc-link-lib=gomp");
+    } else {
+        build.flag_if_supported("-fopenmp-simd");
+    }
+    build.compile("sam_mm_torch_kernels");
 }
 
 fn link(lib: &Path) {

@@ -137,7 +137,7 @@ impl Plugin {
             LoadError::unusable(format!("refuses to work with this library: {error}"))
         })?;
         // SAFETY: NULL or the plugin's static table.
-        let table = unsafe { layout::read(found, "the table of functions") }
+        let table = unsafe { layout::read(found, "its table") }
             .map_err(|error| LoadError::unusable(format!("has a defect: {}", error.message)))?;
         check_version(&table)?;
         check_functions(&table)?;

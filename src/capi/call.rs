@@ -114,3 +114,41 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("a panic without text").to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Options;
+
+    #[test]
+    fn a_panic_becomes_an_error_and_the_context_refuses_further_work() {
+        let context = Arc::new(Context::new(Options::default(), None).unwrap());
+        let mut error = std::ptr::null_mut();
+        // SAFETY: `error` is a valid place.
+        let status = unsafe {
+            call(&mut error, |call| {
+                call.enter(&context)?;
+                panic!("the sky fell")
+            })
+        };
+        assert_eq!(status, crate::capi::status::SAM_MM_ERR_INTERNAL);
+        // SAFETY: a live error gives a NUL-terminated text.
+        let message =
+            unsafe { std::ffi::CStr::from_ptr(super::super::error::sam_mm_error_message(error)) };
+        assert!(message.to_str().unwrap().contains("the sky fell"));
+        super::super::error::sam_mm_error_free(error);
+        assert!(matches!(
+            Call::default().enter(&context),
+            Err(Error::Poisoned)
+        ));
+    }
+
+    #[test]
+    fn a_panic_outside_of_any_context_poisons_nothing() {
+        let context = Arc::new(Context::new(Options::default(), None).unwrap());
+        assert_eq!(quiet(7, || panic!("nobody's")), 7);
+        // SAFETY: NULL is allowed.
+        unsafe { call(std::ptr::null_mut(), |_| panic!("nobody's")) };
+        assert!(Call::default().enter(&context).is_ok());
+    }
+}

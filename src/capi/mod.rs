@@ -7,7 +7,7 @@
 //!            function fills, set struct_size alone.
 //! Handles    are keys, not addresses: NULL, freed or foreign ones are refused. Free them in any order.
 //! Borrowed   text and arrays are valid until the object they were asked from is freed.
-//! Threads    [any thread]: from any thread, also at once on the same handle. [callback]: a function of yours.
+//! Threads    `[any thread]`: from any thread, also at once on the same handle. `[callback]`: a function of yours.
 //! Pixels     are those of the original image: (0, 0) is the outer corner of the first, (width, height) of the last.
 //!
 //! The whole contract is docs/abi.md; a complete program is examples/c/segment.c.

@@ -29,8 +29,9 @@ pub(super) struct Entry {
 #[derive(Default)]
 struct Borrowed {
     rle: OnceLock<RleTexts>,
-    /// One per set of options asked for; boxed, so that they stay in place while the list grows.
-    polygons: Mutex<Vec<Box<OutlineArrays>>>,
+    /// One per set of options asked for. What is borrowed are the arrays' own allocations, which stay in place while
+    /// the list grows.
+    polygons: Mutex<Vec<OutlineArrays>>,
 }
 
 struct RleTexts {
@@ -471,10 +472,7 @@ pub unsafe extern "C" fn sam_mm_result_polygons(
             let at = match kept.iter().position(|made| made.options == options) {
                 Some(at) => at,
                 None => {
-                    kept.push(Box::new(OutlineArrays::new(
-                        options,
-                        &mask.polygons(&options)?,
-                    )));
+                    kept.push(OutlineArrays::new(options, &mask.polygons(&options)?));
                     kept.len() - 1
                 }
             };

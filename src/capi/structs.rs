@@ -133,7 +133,7 @@ fn check_place<T: CStruct>(at: *const T) -> Result<(), Error> {
     if at.is_null() {
         return Err(Error::invalid_argument(T::NAME, "is NULL"));
     }
-    if at.addr() % align_of::<T>() != 0 {
+    if !at.is_aligned() {
         let reason = format!(
             "lies at {at:p}, which is not aligned to {} bytes",
             align_of::<T>()

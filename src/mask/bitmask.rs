@@ -3,8 +3,9 @@
 use bytemuck::allocation::try_zeroed_vec;
 
 use super::{
-    Extent, MaskError, MaskSource, PolygonOptions, Polygons, Rle, Run, error::check_size,
-    runs::RunLine,
+    Extent, MaskError, MaskSource, PolygonOptions, Polygons, Rle, Run,
+    error::check_size,
+    runs::{RunLine, sealed::Sealed},
 };
 
 /// A full-size mask: one byte per pixel, 0 or 1, row after row without padding.
@@ -134,6 +135,8 @@ impl Bitmask {
         Polygons::trace(self, options)
     }
 }
+
+impl Sealed for Bitmask {}
 
 impl MaskSource for Bitmask {
     fn width(&self) -> u32 {

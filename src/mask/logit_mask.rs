@@ -4,9 +4,9 @@ use std::{borrow::Cow, ops::Range};
 
 use super::{
     Bitmask, Extent, MaskError, MaskSource, PolygonOptions, Polygons, Rle, Run, Upsampler,
-    axis_taps::{AxisTaps, Taps},
+    axis_taps::{AxisTaps, TAPS, Taps},
     bitmask,
-    runs::RunLine,
+    runs::{RunLine, sealed::Sealed},
     sign_bits::{Sign, SignBits},
 };
 
@@ -89,10 +89,12 @@ impl<'a> LogitMask<'a> {
     }
 
     /// Rows of logits under a row of pixels.
-    fn rows_of(&self, taps: &Taps) -> [&[f32]; 3] {
+    fn rows_of(&self, taps: &Taps) -> [&[f32]; TAPS] {
         [0, 1, 2].map(|k| self.row(taps.start + k))
     }
 }
+
+impl Sealed for LogitMask<'_> {}
 
 impl MaskSource for LogitMask<'_> {
     fn width(&self) -> u32 {
@@ -111,7 +113,7 @@ impl MaskSource for LogitMask<'_> {
             let down = &rows.taps()[y as usize];
             let across = &columns.taps()[pixels.start as usize..pixels.end as usize];
             let (first, last) = (across[0].start, across[across.len() - 1].start);
-            let cells = first as usize..last as usize + 3;
+            let cells = first as usize..last as usize + TAPS;
             let [a, b, c] = self.rows_of(down).map(|row| &row[cells.clone()]);
             let blended = &mut blended[cells.clone()];
             for (i, value) in blended.iter_mut().enumerate() {
@@ -147,7 +149,7 @@ impl MaskSource for LogitMask<'_> {
                 down.iter().map(|taps| {
                     // Down first, as in `for_each_row`: the rounding, and so the mask, is the same both ways.
                     let blended = cells.map(|column| {
-                        let column = &column[taps.start as usize..][..3];
+                        let column = &column[taps.start as usize..][..TAPS];
                         weigh(&taps.weights, [column[0], column[1], column[2]])
                     });
                     weigh(&across.weights, blended) > 0.0
@@ -219,7 +221,7 @@ fn find_stretches(
     }
 }
 
-fn weigh(weights: &[f32; 3], values: [f32; 3]) -> f32 {
+fn weigh(weights: &[f32; TAPS], values: [f32; TAPS]) -> f32 {
     weights[0] * values[0] + weights[1] * values[1] + weights[2] * values[2]
 }
 

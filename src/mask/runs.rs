@@ -9,8 +9,9 @@ pub struct Run {
     pub end: u32,
 }
 
-/// A mask that can be read line by line. The runs of a line are in order and do not touch each other.
-pub trait MaskSource {
+/// A mask that can be read line by line. The runs of a line are in order and do not touch each other. Implemented by
+/// the masks of this library, whose sizes are checked.
+pub trait MaskSource: sealed::Sealed {
     /// Columns.
     fn width(&self) -> u32;
 
@@ -22,6 +23,10 @@ pub trait MaskSource {
 
     /// Calls `visit` with each column's index and runs, from the left; every column is visited, empty ones too.
     fn for_each_column(&self, visit: &mut dyn FnMut(u32, &[Run]));
+}
+
+pub(super) mod sealed {
+    pub trait Sealed {}
 }
 
 /// The runs of one line while they are found, from left to right.

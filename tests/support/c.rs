@@ -88,17 +88,17 @@ pub fn run(source: &str) -> String {
 
 /// Compiles a C99 program and returns its path.
 pub fn program(source: &Path, args: &[impl AsRef<OsStr>]) -> PathBuf {
-    build(source, env::consts::EXE_SUFFIX, args)
+    build(&[source.to_owned()], env::consts::EXE_SUFFIX, args)
 }
 
 /// Compiles a C99 shared library and returns its path. The name of the file says nothing; copy it to where it belongs.
-pub fn shared_library(source: &Path, args: &[impl AsRef<OsStr>]) -> PathBuf {
+pub fn shared_library(sources: &[PathBuf], args: &[impl AsRef<OsStr>]) -> PathBuf {
     let all: Vec<&OsStr> = ["-shared", "-fPIC", "-fvisibility=hidden"]
         .into_iter()
         .map(OsStr::new)
         .chain(args.iter().map(AsRef::as_ref))
         .collect();
-    build(source, env::consts::DLL_SUFFIX, &all)
+    build(sources, env::consts::DLL_SUFFIX, &all)
 }
 
 /// Writes a source text to a file of the cache.
@@ -112,14 +112,15 @@ pub fn source_file(text: &str, stem: &str) -> PathBuf {
     path
 }
 
-/// Compiles unless the same source was compiled with the same arguments and headers before.
-fn build(source: &Path, suffix: &str, args: &[impl AsRef<OsStr>]) -> PathBuf {
+/// Compiles unless the same sources were compiled with the same arguments and headers before.
+fn build(sources: &[PathBuf], suffix: &str, args: &[impl AsRef<OsStr>]) -> PathBuf {
     let args: Vec<&OsStr> = args.iter().map(AsRef::as_ref).collect();
     let text =
         |path: &Path| fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let headers = ["sam_mm.h", "sam_mm_backend.h"].map(|header| text(&include_dir().join(header)));
-    let key = fingerprint(&(text(source), headers, &args));
-    let stem = source.file_stem().expect("a file").to_string_lossy();
+    let texts: Vec<_> = sources.iter().map(|source| text(source)).collect();
+    let key = fingerprint(&(texts, headers, local_headers(sources), &args));
+    let stem = sources[0].file_stem().expect("a file").to_string_lossy();
     let target = cache_dir().join(format!("{stem}-{key:016x}{suffix}"));
     if !target.exists() {
         write_whole(&target, |part| {
@@ -132,13 +133,30 @@ fn build(source: &Path, suffix: &str, args: &[impl AsRef<OsStr>]) -> PathBuf {
             command
                 .arg("-o")
                 .arg(part)
-                .arg(source)
+                .args(sources)
                 .args(&args)
                 .arg("-lm");
             succeed(&mut command);
         });
     }
     target
+}
+
+/// The headers that lie beside the sources.
+fn local_headers(sources: &[PathBuf]) -> Vec<Vec<u8>> {
+    let folders = sources.iter().filter_map(|source| source.parent());
+    let files = folders
+        .filter_map(|folder| fs::read_dir(folder).ok())
+        .flatten()
+        .flatten();
+    let headers = files
+        .map(|file| file.path())
+        .filter(|path| path.extension() == Some(OsStr::new("h")));
+    let unique: std::collections::BTreeSet<PathBuf> = headers.collect();
+    unique
+        .iter()
+        .map(|path| fs::read(path).expect("a header can be read"))
+        .collect()
 }
 
 /// Tests run at once, in threads and in processes: a file appears whole or not at all.

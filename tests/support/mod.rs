@@ -2,4 +2,6 @@
 #![allow(dead_code)]
 
 pub mod c;
+pub mod child;
+pub mod fake_backend;
 pub mod library;

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::error::{CheckpointError, Problem, Result, shown};
 use crate::fingerprint::Fingerprint;
@@ -33,14 +35,13 @@ pub enum Format {
 ///
 /// Tensors are named as in the official files: wrappers such as `{"state_dict": …}` are opened, and prefixes such as
 /// `module.`, `model.` or `sam.` that stand before all names of a model are taken off.
-#[derive(Debug)]
 pub struct Checkpoint<'a> {
     source: Source<'a>,
     name: String,
     format: Format,
     tensors: BTreeMap<String, TensorLayout>,
     metadata: BTreeMap<String, String>,
-    fingerprint: std::sync::OnceLock<Fingerprint>,
+    fingerprint: OnceLock<Fingerprint>,
 }
 
 impl Checkpoint<'static> {
@@ -78,7 +79,7 @@ impl<'a> Checkpoint<'a> {
             format: contents.format,
             tensors: contents.tensors,
             metadata: contents.metadata,
-            fingerprint: std::sync::OnceLock::new(),
+            fingerprint: OnceLock::new(),
         })
     }
 
@@ -139,6 +140,17 @@ impl<'a> Checkpoint<'a> {
             strides: &layout.strides,
             bytes: &self.source[layout.range.clone()],
         }
+    }
+}
+
+impl fmt::Debug for Checkpoint<'_> {
+    /// Without the bytes, of which there may be gigabytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkpoint")
+            .field("source_name", &self.name)
+            .field("format", &self.format)
+            .field("tensors", &self.tensors.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -8,7 +8,6 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
-#[derive(Debug)]
 pub(crate) enum Source<'a> {
     File(Mmap),
     Memory(Cow<'a, [u8]>),

@@ -7,9 +7,7 @@ use support::{named, refusal};
 
 #[track_caller]
 fn assert_is(bytes: &[u8], expected: ForeignFormat) {
-    let error = Checkpoint::from_bytes(bytes, "model.pth")
-        .err()
-        .expect("it was read");
+    let error = Checkpoint::from_bytes(bytes, "model.pth").unwrap_err();
     named(&error);
     match error.problem() {
         Problem::Foreign(found) => assert_eq!(*found, expected),

@@ -1,7 +1,7 @@
 //! What can go wrong in the plugin, and which code of the ABI it is.
 
-use sam_mm_backend_abi::BackendError;
-use sam_mm_checkpoint::CheckpointError;
+use sam_mm_backend_abi::{BackendError, abi};
+use sam_mm_checkpoint::{ArchitectureProblem, CheckpointError, Problem};
 use tch::TchError;
 
 use crate::shim::{Failure, FailureKind};
@@ -68,8 +68,20 @@ impl From<Error> for BackendError {
                 FailureKind::DeviceLost => Self::device_lost(failure.to_string()),
                 FailureKind::Other => Self::backend(failure.to_string()),
             },
-            Error::Checkpoint(_) | Error::Weight(_) => Self::checkpoint(error.to_string()),
+            Error::Checkpoint(ref inner) => Self::new(code_of(inner.problem()), error.to_string()),
+            Error::Weight(_) => Self::checkpoint(error.to_string()),
             Error::Internal(message) => Self::internal(message),
         }
+    }
+}
+
+/// A file that cannot be opened and a model that is known but not run are told from a damaged checkpoint.
+fn code_of(problem: &Problem) -> i32 {
+    match problem {
+        Problem::Open(_) => abi::SAM_MM_ERR_IO,
+        Problem::Architecture(ArchitectureProblem::UnsupportedFamily { .. }) => {
+            abi::SAM_MM_ERR_UNSUPPORTED
+        }
+        _ => abi::SAM_MM_ERR_CHECKPOINT,
     }
 }

@@ -27,7 +27,6 @@ pub struct SamConfig {
 
 /// An image encoder of SAM.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub enum ImageEncoderConfig {
     /// A plain vision transformer with window attention (ViT-B, ViT-L, ViT-H).
     Vit(SamVitConfig),

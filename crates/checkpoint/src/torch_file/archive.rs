@@ -29,7 +29,7 @@ impl<'b> Archive<'b> {
         let entries = list(bytes)?;
         let folder = folder(&entries)?;
         let mut by_name = HashMap::new();
-        for (name, range) in &entries {
+        for Entry { name, range } in &entries {
             let Some(name) = name.strip_prefix(&folder) else {
                 continue;
             };
@@ -79,12 +79,18 @@ impl<'b> Archive<'b> {
     }
 }
 
+/// An entry of the archive, with its place in the file; none for a packed one.
+struct Entry {
+    name: String,
+    range: Option<Range<usize>>,
+}
+
 /// The folder that all entries lie in, with its slash: the one that holds the pickle.
-fn folder(entries: &[(String, Option<Range<usize>>)]) -> Result<String, ArchiveProblem> {
+fn folder(entries: &[Entry]) -> Result<String, ArchiveProblem> {
     let is_pickle = |name: &&str| matches!(name.split_once('/'), Some((_, PICKLE)));
     let mut pickles = entries
         .iter()
-        .map(|(name, _)| name.as_str())
+        .map(|entry| entry.name.as_str())
         .filter(is_pickle);
     match (pickles.next(), pickles.next()) {
         (Some(first), Some(second)) => {
@@ -95,8 +101,7 @@ fn folder(entries: &[(String, Option<Range<usize>>)]) -> Result<String, ArchiveP
     }
 }
 
-/// All entries with their places in the file; none for a packed one.
-fn list(bytes: &[u8]) -> Result<Vec<(String, Option<Range<usize>>)>, ArchiveProblem> {
+fn list(bytes: &[u8]) -> Result<Vec<Entry>, ArchiveProblem> {
     let directory_error = |error: ZipError| ArchiveProblem::Directory {
         len: bytes.len(),
         reason: shown(&error.to_string()),
@@ -129,7 +134,7 @@ fn list(bytes: &[u8]) -> Result<Vec<(String, Option<Range<usize>>)>, ArchiveProb
         } else {
             None
         };
-        entries.push((name, range));
+        entries.push(Entry { name, range });
     }
     Ok(entries)
 }

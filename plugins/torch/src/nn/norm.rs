@@ -4,6 +4,7 @@ use tch::Tensor;
 
 use crate::error::Result;
 use crate::nn::Weights;
+use crate::shim::kernels::NormOf;
 
 /// `LayerNorm` over the last axis; with the channels last, `LayerNorm2d` too. Statistics are in fp32 whatever the
 /// type of the input.
@@ -45,5 +46,37 @@ impl LayerNorm {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let shape = self.weight.size();
         Ok(x.f_layer_norm(shape, Some(&self.weight), Some(&self.bias), self.eps, false)?)
+    }
+
+    /// [`forward`](Self::forward), then the exact GELU.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn forward_gelu(&self, x: &Tensor) -> Result<Tensor> {
+        match self.kernel().gelu(x)? {
+            Some(y) => Ok(y),
+            None => Ok(self.forward(x)?.f_gelu_("none")?),
+        }
+    }
+
+    /// [`forward`](Self::forward) of `x (B, N, width)`, and the same plus `added (N, width)`.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn forward_and_sum(&self, x: &Tensor, added: &Tensor) -> Result<(Tensor, Tensor)> {
+        if let Some(both) = self.kernel().and_sum(x, added)? {
+            return Ok(both);
+        }
+        let y = self.forward(x)?;
+        let sum = y.f_add(added)?;
+        Ok((y, sum))
+    }
+
+    fn kernel(&self) -> NormOf<'_> {
+        NormOf {
+            weight: &self.weight,
+            bias: &self.bias,
+            eps: self.eps,
+        }
     }
 }

@@ -45,7 +45,69 @@ pub struct Memory {
     pub has_device: i32,
 }
 
+#[repr(C)]
+pub struct LayerNorm {
+    pub width: i64,
+    pub weight: *const f32,
+    pub bias: *const f32,
+    pub eps: f32,
+}
+
+#[repr(C)]
+pub struct Depthwise {
+    pub channels: i64,
+    pub weight: *const f32,
+    pub bias: *const f32,
+    pub stride: i64,
+    pub first: i64,
+    pub rows: i64,
+    pub width: i64,
+    pub out_first: i64,
+    pub out_rows: i64,
+    pub out_width: i64,
+    pub gelu: i32,
+}
+
+#[repr(C)]
+pub struct GeluProducts {
+    pub width: i64,
+    pub kernel: *const f32,
+    pub kernels: i64,
+    pub stride: i64,
+}
+
 unsafe extern "C" {
+    pub fn sam_mm_torch_layer_norm_gelu(
+        norm: *const LayerNorm,
+        input: *const f32,
+        rows: i64,
+        output: *mut f32,
+        threads: i32,
+    );
+    pub fn sam_mm_torch_layer_norm_add(
+        norm: *const LayerNorm,
+        input: *const f32,
+        rows: i64,
+        added: *const f32,
+        added_rows: i64,
+        output: *mut f32,
+        sums: *mut f32,
+        threads: i32,
+    );
+    pub fn sam_mm_torch_depthwise(
+        conv: *const Depthwise,
+        input: *const f32,
+        output: *mut f32,
+        threads: i32,
+    );
+    pub fn sam_mm_torch_gelu_products(
+        products: *const GeluProducts,
+        input: *const f32,
+        rows: i64,
+        output: *mut f32,
+        threads: i32,
+    );
+
     pub fn sam_mm_torch_take_failed_allocation(out: *mut FailedAllocation) -> i32;
 
     pub fn sam_mm_torch_scope_enter(error: *mut Error) -> *mut c_void;

@@ -3,6 +3,7 @@
 mod attention;
 mod failure;
 mod ffi;
+pub mod kernels;
 mod linear;
 mod memory;
 mod runtime;

@@ -1,0 +1,262 @@
+//! The whole model (`modeling/sam.py`): an image to its embedding, and prompts on it to masks.
+
+use sam_mm_backend_abi::sdk::{Attention, MasksMut, ObjectPrompt, Pixels, Precision, Prompts};
+use sam_mm_checkpoint::{Checkpoint, ImageEncoderConfig, SamConfig};
+use tch::{Device, Tensor};
+
+use crate::cells::{self, PER_CELL};
+use crate::embedding::{Geometry, ImageEmbedding, ModelKey};
+use crate::error::{CheckCancelled, Result};
+use crate::image_encoder_vit::ImageEncoderVit;
+use crate::mask_decoder::{MaskDecoder, Masks};
+use crate::needs;
+use crate::nn::Weights;
+use crate::precision::{element_size, kind_of};
+use crate::preprocess::Normalisation;
+use crate::prompt_encoder::PromptEncoder;
+use crate::prompts::{Batch, CoordinateScale, batches};
+use crate::tiny_vit::TinyVit;
+use crate::two_way_transformer::{ImageSide, SharedImage};
+
+/// A model on a device.
+pub struct Sam {
+    config: SamConfig,
+    key: ModelKey,
+    device: Device,
+    precision: Precision,
+    normalisation: Normalisation,
+    image_encoder: ImageEncoder,
+    prompt_encoder: PromptEncoder,
+    mask_decoder: MaskDecoder,
+    /// Projections of the image that was last decoded without a mask input, by the number of its embedding. One image
+    /// is enough: people click on one image at a time, and the projections are larger than the embedding.
+    shared: Option<(u64, SharedImage)>,
+}
+
+/// Either image encoder.
+enum ImageEncoder {
+    TinyVit(TinyVit),
+    Vit(ImageEncoderVit),
+}
+
+impl Sam {
+    /// Loads the model onto a device.
+    ///
+    /// # Errors
+    /// When a tensor is missing or misshaped, or memory runs out.
+    pub fn load(
+        checkpoint: &Checkpoint<'_>,
+        config: SamConfig,
+        device: Device,
+        precision: Precision,
+        check_cancelled: CheckCancelled<'_>,
+    ) -> Result<Self> {
+        let weights = Weights::new(checkpoint, device, kind_of(precision));
+        let encoder_weights = weights.sub("image_encoder");
+        let image_encoder = match &config.image_encoder {
+            ImageEncoderConfig::TinyVit(config) => {
+                ImageEncoder::TinyVit(TinyVit::load(&encoder_weights, config)?)
+            }
+            ImageEncoderConfig::Vit(config) => ImageEncoder::Vit(ImageEncoderVit::load(
+                &encoder_weights,
+                config,
+                check_cancelled,
+            )?),
+        };
+        let prompts = &config.prompt_encoder;
+        Ok(Self {
+            key: ModelKey {
+                fingerprint: checkpoint.fingerprint().0,
+                grid: prompts.image_embedding_size as u32,
+                channels: prompts.embed_dim as u32,
+                input_size: prompts.input_image_size as u32,
+            },
+            device,
+            precision,
+            normalisation: Normalisation::new(config.pixel_mean, config.pixel_std),
+            image_encoder,
+            prompt_encoder: PromptEncoder::load(&weights.sub("prompt_encoder"), prompts)?,
+            mask_decoder: MaskDecoder::load(&weights.sub("mask_decoder"), &config.mask_decoder)?,
+            shared: None,
+            config,
+        })
+    }
+
+    /// What the model is made of.
+    pub fn config(&self) -> &SamConfig {
+        &self.config
+    }
+
+    /// Precision of the weights.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// What an embedding must have been made by to be decoded here.
+    pub fn key(&self) -> ModelKey {
+        self.key
+    }
+
+    /// Where the model is.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// Elements of an embedding.
+    pub fn embedding_elements(&self) -> usize {
+        needs::embedding(&self.config.prompt_encoder)
+    }
+
+    /// Elements that the weights take, `parameters` and what is made of them on loading.
+    pub fn weight_elements(&self, parameters: u64) -> u64 {
+        // The positional encoding of every cell; everything else is small beside the parameters.
+        parameters + self.prompt_encoder.dense_pe().numel() as u64
+    }
+
+    /// Elements that [`encode`](Self::encode) needs at its peak.
+    pub fn encode_elements(&self, attention: Attention) -> u64 {
+        let elements = match &self.config.image_encoder {
+            ImageEncoderConfig::TinyVit(config) => needs::encode_tiny_vit(config),
+            ImageEncoderConfig::Vit(config) => {
+                needs::encode_vit(config, attention, self.device.is_cuda())
+            }
+        };
+        elements as u64
+    }
+
+    /// Elements that [`decode`](Self::decode) of so many objects needs at its peak.
+    pub fn decode_elements(&self, objects: u32) -> u64 {
+        let needs = needs::decode(&self.config);
+        let at_once = (objects as usize).min(self.objects_at_once());
+        (at_once * needs.per_object + needs.shared) as u64
+    }
+
+    /// Runs the image encoder.
+    ///
+    /// # Errors
+    /// When libtorch fails or the operation is cancelled.
+    pub fn encode(
+        &self,
+        pixels: &Pixels<'_>,
+        attention: Attention,
+        check_cancelled: CheckCancelled<'_>,
+    ) -> Result<ImageEmbedding> {
+        let input = self
+            .normalisation
+            .apply(pixels, self.key.input_size as usize, self.device)?;
+        check_cancelled()?;
+        let cells = match &self.image_encoder {
+            // Windows alone: there is nothing to chunk, whatever the plan says.
+            ImageEncoder::TinyVit(encoder) => {
+                encoder.forward(input.f_to_kind(kind_of(self.precision))?, check_cancelled)?
+            }
+            ImageEncoder::Vit(encoder) => encoder.forward(&input, attention, check_cancelled)?,
+        };
+        let geometry = Geometry {
+            original: (pixels.original_width, pixels.original_height),
+            resized: (pixels.width, pixels.height),
+        };
+        ImageEmbedding::new(&cells, geometry, self.key)
+    }
+
+    /// Decodes every object of `prompts` into `masks`.
+    ///
+    /// # Errors
+    /// When libtorch fails or the operation is cancelled.
+    pub fn decode(
+        &mut self,
+        embedding: &ImageEmbedding,
+        prompts: &Prompts<'_>,
+        check_cancelled: CheckCancelled<'_>,
+        masks: &mut MasksMut<'_>,
+    ) -> Result<()> {
+        let Geometry { original, resized } = embedding.geometry();
+        let scale = CoordinateScale::new(original, resized);
+        let image = embedding.cells().f_to_kind(kind_of(self.precision))?;
+        for batch in batches(&prompts.objects, scale, self.objects_at_once()) {
+            check_cancelled()?;
+            let made = self.decode_batch(embedding.id(), &image, &batch, prompts)?;
+            self.write(&made, &batch, masks)?;
+        }
+        Ok(())
+    }
+
+    /// Objects that are decoded together: as many as their images fit into the cache of a processor, or into a modest
+    /// part of a GPU's memory. One is always taken.
+    fn objects_at_once(&self) -> usize {
+        let room = if self.device.is_cuda() {
+            256 << 20
+        } else {
+            4 << 20
+        };
+        let image = needs::embedding(&self.config.prompt_encoder) * element_size(self.precision);
+        (room / image).max(1)
+    }
+
+    fn decode_batch(
+        &mut self,
+        id: u64,
+        image: &Tensor,
+        batch: &Batch,
+        prompts: &Prompts<'_>,
+    ) -> Result<Masks> {
+        let tokens = self.prompt_encoder.embed_points(&batch.tokens)?;
+        let pe = self.prompt_encoder.dense_pe();
+        let side = if batch.has_mask {
+            let masks = self.mask_inputs(&batch.objects, &prompts.objects)?;
+            let dense = self.prompt_encoder.embed_masks(&masks)?;
+            ImageSide::PerObject(dense.f_add(image)?)
+        } else {
+            let offset = self.prompt_encoder.no_mask_embed();
+            if self.shared.as_ref().is_none_or(|(of, _)| *of != id) {
+                self.shared = None; // two at a time would double the peak
+                let cells = image.f_add(offset)?;
+                self.shared = Some((id, self.mask_decoder.share(&cells, pe)?));
+            }
+            let (_, projections) = self.shared.as_ref().expect("made above");
+            ImageSide::Shared {
+                embedding: image,
+                offset,
+                projections,
+            }
+        };
+        self.mask_decoder
+            .forward(side, pe, &tokens, prompts.multimask)
+    }
+
+    /// Mask inputs of some objects, `(B, N, 16)`.
+    fn mask_inputs(&self, chosen: &[usize], objects: &[ObjectPrompt<'_>]) -> Result<Tensor> {
+        let grid = self.key.grid as usize;
+        let per_object = grid * grid * PER_CELL;
+        let mut values = vec![0f32; chosen.len() * per_object];
+        for (&object, values) in chosen.iter().zip(values.chunks_exact_mut(per_object)) {
+            let mask = objects[object].mask.expect("the batch has mask inputs");
+            cells::from_rows(mask, grid, values);
+        }
+        Ok(Tensor::f_from_slice(&values)?
+            .f_view([-1, (grid * grid) as i64, PER_CELL as i64])?
+            .f_to(self.device)?
+            .f_to_kind(kind_of(self.precision))?)
+    }
+
+    /// Writes a batch to where its objects belong.
+    fn write(&self, made: &Masks, batch: &Batch, masks: &mut MasksMut<'_>) -> Result<()> {
+        let grid = self.key.grid as usize;
+        let per_mask = grid * grid * PER_CELL;
+        let per_object = masks.masks_per_object as usize;
+        let total = batch.objects.len() * per_object;
+        let mut logits = vec![0f32; total * per_mask];
+        let mut scores = vec![0f32; total];
+        made.logits.f_copy_data(&mut logits, total * per_mask)?;
+        made.scores.f_copy_data(&mut scores, total)?;
+        for (place, &object) in batch.objects.iter().enumerate() {
+            for mask in 0..per_object {
+                let from = place * per_object + mask;
+                let values = &logits[from * per_mask..][..per_mask];
+                cells::to_rows(values, grid, masks.mask_mut(object, mask));
+                *masks.score_mut(object, mask) = scores[from];
+            }
+        }
+        Ok(())
+    }
+}

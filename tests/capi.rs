@@ -1,0 +1,48 @@
+//! The C API as C programs use it, with the address sanitizer looking on.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use support::{c, fake_backend, library};
+
+/// A program that runs in a folder of its own with a copy of the library and the fake backend.
+fn run(source: &str, extra: &[&str], args: impl Fn(&Path) -> Vec<String>) -> String {
+    let home = tempfile::tempdir().unwrap();
+    library::install(home.path());
+    let backend = fake_backend::install(home.path(), "fake", &[]);
+    let program = library::program(source, &[&["-lm"], extra].concat());
+    library::succeed(library::command(&program, home.path()).args(args(&backend)))
+}
+
+fn path_alone(backend: &Path) -> Vec<String> {
+    vec![backend.to_str().unwrap().to_owned()]
+}
+
+#[test]
+fn the_contract_holds_for_a_c_program() {
+    assert!(run("tests/c/contract.c", &[], path_alone).contains("contract kept"));
+}
+
+#[test]
+fn the_address_and_leak_sanitizers_find_nothing_in_the_contract_program() {
+    let flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+    assert!(run("tests/c/contract.c", &flags, path_alone).contains("contract kept"));
+}
+
+/// Proof that the test above can fail.
+#[test]
+fn the_address_sanitizer_would_find_a_leak_and_an_overrun() {
+    for fault in ["malloc(40)", "((char *)malloc(4))[argc + 3] = 1"] {
+        let source = format!(
+            "#include <stdlib.h>\nvoid *volatile sink;\nint main(int argc, char **argv) {{ (void)argv; (void)argc; \
+             sink = malloc(1); (void)({fault}); sink = 0; return 0; }}\n"
+        );
+        let file = c::source_file(&source, "fault");
+        let program = c::program(&file, &["-fsanitize=address", "-O0"]);
+        let output = Command::new(program).output().unwrap();
+        assert!(!output.status.success(), "{fault} went unnoticed");
+    }
+}

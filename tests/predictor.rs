@@ -1,0 +1,339 @@
+//! The pipeline behind `sam_predict`, against the fake backend: what reaches the backend, what is computed once, and
+//! what a failure leaves behind.
+
+mod support;
+
+use std::sync::{Arc, Barrier};
+
+use sam_mm::backend::{DeviceName, DeviceRequest, Precision};
+use sam_mm::context::{Context, Options};
+use sam_mm::error::Error;
+use sam_mm::image::{ImageView, PixelFormat};
+use sam_mm::model::{Model, Source};
+use sam_mm::prediction::Prediction;
+use sam_mm::predictor::{encode, predict};
+use sam_mm::prompt::Prompt;
+use sam_mm::registered_image::RegisteredImage;
+use sam_mm_backend_abi::abi;
+use support::fake_backend::FakeBackend;
+
+const WIDTH: u32 = 200;
+const HEIGHT: u32 = 100;
+
+struct Setup {
+    fake: FakeBackend,
+    context: Arc<Context>,
+    model: Arc<Model>,
+}
+
+impl Setup {
+    fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    fn with(options: Options) -> Self {
+        let fake = FakeBackend::new();
+        let options = Options {
+            device: DeviceRequest::Named(DeviceName::Cpu),
+            backend_path: Some(fake.path().to_owned()),
+            ..options
+        };
+        let context = Arc::new(Context::new(options, None).unwrap());
+        let model = Arc::new(Model::load(&context, Source::Demo, Precision::Fp32).unwrap());
+        Self {
+            fake,
+            context,
+            model,
+        }
+    }
+
+    /// An image of one gray, which the fake backend's scores give away.
+    fn image(&self, gray: u8) -> Arc<RegisteredImage> {
+        let pixels = vec![gray; (WIDTH * HEIGHT * 3) as usize];
+        let view = ImageView::new(
+            PixelFormat::Rgb8,
+            WIDTH,
+            HEIGHT,
+            WIDTH as usize * 3,
+            &pixels,
+        )
+        .unwrap();
+        Arc::new(RegisteredImage::new(&self.context, &view).unwrap())
+    }
+
+    fn click(&self, image: &RegisteredImage) -> Result<Prediction, Error> {
+        predict(&self.model, image, &[CLICK], true)
+    }
+
+    fn calls(&self, function: &str) -> i64 {
+        self.fake.value(&format!("calls.{function}"))
+    }
+}
+
+const CLICK: Prompt<'_> = Prompt {
+    points: &[[60.0, 40.0]],
+    labels: &[1],
+    bounding_box: None,
+    mask_input: None,
+};
+
+/// Share of the image's brightness in a score of the fake backend; see `fake_masks.c`.
+fn brightness(prediction: &Prediction) -> u8 {
+    let checksum_share = 65536.0 / 524_288.0;
+    let score = f64::from(prediction.score(0).unwrap());
+    // The checksum adds less than one step of the grays used here.
+    ((score - 0.5 - checksum_share / 2.0) * 4.0 * 255.0)
+        .round()
+        .clamp(0.0, 255.0) as u8
+}
+
+#[test]
+fn a_click_gives_the_mask_around_it_at_the_size_of_the_image() {
+    let setup = Setup::new();
+    let prediction = setup.click(&setup.image(100)).unwrap();
+    assert_eq!(
+        (prediction.num_objects, prediction.masks_per_object),
+        (1, 3)
+    );
+    let mask = prediction.bitmask(0).unwrap();
+    assert_eq!((mask.width(), mask.height()), (WIDTH, HEIGHT));
+    // The fake draws a disc of input_size / 8 input pixels: 25 pixels of this image, whose longer side is 200.
+    let extent = prediction.extent(0).unwrap();
+    let [x0, y0, x1, y1] = extent.bounding_box.corners().map(f64::from);
+    for (found, wanted) in [(x0, 35.0), (y0, 15.0), (x1, 85.0), (y1, 65.0)] {
+        assert!((found - wanted).abs() <= 2.0, "{extent:?}");
+    }
+    let disc = std::f64::consts::PI * 25.0 * 25.0;
+    assert!(
+        (extent.area as f64 - disc).abs() < 0.03 * disc,
+        "{extent:?}"
+    );
+    assert_eq!(
+        u64::try_from(mask.pixels().iter().filter(|&&on| on == 1).count()).unwrap(),
+        extent.area
+    );
+}
+
+#[test]
+fn the_backend_gets_the_resized_image_and_the_original_size() {
+    let setup = Setup::new();
+    setup.click(&setup.image(100)).unwrap();
+    let seen = ["width", "height", "original_width", "original_height"]
+        .map(|name| setup.fake.value(&format!("last.{name}")));
+    assert_eq!(seen, [256, 128, i64::from(WIDTH), i64::from(HEIGHT)]);
+}
+
+#[test]
+fn coming_back_to_an_image_does_not_encode_it_again() {
+    let setup = Setup::new();
+    let (a, b) = (setup.image(10), setup.image(200));
+    let first = setup.click(&a).unwrap();
+    setup.click(&b).unwrap();
+    let again = setup.click(&a).unwrap();
+    assert_eq!(setup.calls("encode"), 2);
+    assert!(first.timings.encode_ms.is_some() && again.timings.encode_ms.is_none());
+    assert_eq!(first.logits(2).unwrap(), again.logits(2).unwrap());
+    assert_eq!(first.score(2).unwrap(), again.score(2).unwrap());
+}
+
+#[test]
+fn ten_threads_that_ask_for_one_image_encode_it_once() {
+    let setup = Setup::new();
+    setup.fake.control("slow encode 30");
+    let image = setup.image(50);
+    let start = Barrier::new(10);
+    std::thread::scope(|scope| {
+        for _ in 0..10 {
+            scope.spawn(|| {
+                start.wait();
+                setup.click(&image).unwrap();
+            });
+        }
+    });
+    assert_eq!((setup.calls("encode"), setup.calls("decode")), (1, 10));
+    assert_eq!(setup.fake.value("violations"), 0);
+}
+
+#[test]
+fn a_click_on_one_image_never_gets_the_mask_of_another() {
+    // Room for one embedding and a half: images push each other out all the time.
+    let setup = Setup::with(Options {
+        embedding_cache_bytes: 6000,
+        ..Options::default()
+    });
+    let images: Vec<_> = [0_u8, 85, 170, 255]
+        .into_iter()
+        .map(|gray| (gray, setup.image(gray)))
+        .collect();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (setup, images) = (&setup, &images);
+            scope.spawn(move || {
+                for turn in 0..40 {
+                    let (gray, image) = &images[(turn * 7 + thread * 3 + turn / 5) % images.len()];
+                    let seen = brightness(&setup.click(image).unwrap());
+                    assert!(seen.abs_diff(*gray) < 40, "asked for {gray}, got {seen}");
+                }
+            });
+        }
+    });
+    assert!(
+        setup.calls("encode") > 4,
+        "the cache was meant to be too small"
+    );
+    assert_eq!(setup.fake.value("violations"), 0);
+}
+
+#[test]
+fn many_objects_come_back_in_the_order_of_the_prompts() {
+    let setup = Setup::new();
+    let boxes: Vec<Prompt<'_>> = (0..5)
+        .map(|i| {
+            let x = 10.0 + 30.0 * i as f32;
+            Prompt {
+                bounding_box: Some([x, 20.0, x + 24.0, 70.0]),
+                ..Prompt::default()
+            }
+        })
+        .collect();
+    let prediction = predict(&setup.model, &setup.image(9), &boxes, false).unwrap();
+    assert_eq!(
+        (
+            prediction.num_objects,
+            prediction.masks_per_object,
+            prediction.num_masks()
+        ),
+        (5, 1, 5)
+    );
+    for (object, prompt) in boxes.iter().enumerate() {
+        let found = prediction
+            .extent(object)
+            .unwrap()
+            .bounding_box
+            .corners()
+            .map(|corner| corner as f32);
+        for (found, wanted) in found.iter().zip(prompt.bounding_box.unwrap()) {
+            assert!(
+                (found - wanted).abs() <= 2.0,
+                "object {object}: {found} is not {wanted}"
+            );
+        }
+    }
+}
+
+#[test]
+fn logits_of_a_result_are_a_mask_input() {
+    let setup = Setup::new();
+    let image = setup.image(77);
+    let first = setup.click(&image).unwrap();
+    let refined = Prompt {
+        mask_input: Some(first.logits(1).unwrap()),
+        ..Prompt::default()
+    };
+    let second = predict(&setup.model, &image, &[refined], false).unwrap();
+    assert_eq!(
+        second.logits(0).unwrap(),
+        first.logits(1).unwrap(),
+        "the fake gives a mask input back"
+    );
+}
+
+#[test]
+fn running_out_of_memory_is_told_as_such_and_leaves_the_image_usable() {
+    let setup = Setup::new();
+    let image = setup.image(33);
+    setup.fake.control("oom encode 1 1000");
+    let failed = setup.click(&image).err().expect("there is no memory");
+    assert_eq!(failed.code(), abi::SAM_MM_ERR_OUT_OF_MEMORY, "{failed}");
+    assert!(setup.context.embeddings().is_empty());
+    setup.fake.control("reset");
+    assert!(brightness(&setup.click(&image).unwrap()).abs_diff(33) < 40);
+    setup.fake.control("oom decode 1 1000");
+    assert_eq!(
+        setup.click(&image).err().unwrap().code(),
+        abi::SAM_MM_ERR_OUT_OF_MEMORY
+    );
+    setup.fake.control("reset");
+    setup.click(&image).unwrap();
+    assert_eq!(setup.calls("encode"), 0, "the embedding had survived");
+}
+
+#[test]
+fn what_the_backend_says_of_a_failure_reaches_the_caller() {
+    let setup = Setup::new();
+    setup
+        .fake
+        .control("fail decode 1 11 the device fell off the bus");
+    let failed = setup.click(&setup.image(1)).err().unwrap();
+    assert_eq!(failed.code(), abi::SAM_MM_ERR_DEVICE_LOST);
+    assert!(
+        failed.to_string().contains("the device fell off the bus"),
+        "{failed}"
+    );
+}
+
+#[test]
+fn optimising_drops_embeddings_and_trims_the_allocator() {
+    let setup = Setup::new();
+    let image = setup.image(4);
+    encode(&setup.model, &image).map(drop).unwrap();
+    let held = setup.context.memory_info().embedding_cache;
+    assert!(held > 0);
+    let report = setup.context.optimize(true).unwrap();
+    assert!(report.performed && report.allocator_bytes > 0, "{report:?}");
+    assert_eq!(report.embedding_cache_bytes, held);
+    assert_eq!(setup.context.memory_info().embedding_cache, 0);
+    setup.click(&image).unwrap();
+    assert_eq!(setup.calls("encode"), 2);
+}
+
+#[test]
+fn a_device_that_is_not_short_of_memory_is_optimised_only_by_force() {
+    let setup = Setup::new();
+    let info = setup.context.memory_info();
+    if info.host.is_some_and(|host| host.utilization() >= 0.9) {
+        panic!("this machine is short of host memory, so the test cannot tell: {info:?}");
+    }
+    let gib = 1_u64 << 30;
+    setup
+        .fake
+        .control(&format!("memory total={} other={}", 10 * gib, gib));
+    encode(&setup.model, &setup.image(4)).map(drop).unwrap();
+    assert!(!setup.context.optimize(false).unwrap().performed);
+    setup
+        .fake
+        .control(&format!("memory total={} other={}", 10 * gib, 9 * gib));
+    assert!(setup.context.optimize(false).unwrap().performed);
+}
+
+#[test]
+fn everything_is_freed_whatever_goes_first() {
+    let setup = Setup::new();
+    let image = setup.image(3);
+    let prediction = setup.click(&image).unwrap();
+    let Setup {
+        fake,
+        context,
+        model,
+    } = setup;
+    drop(context);
+    drop(model);
+    assert_eq!(
+        fake.value("live.embeddings"),
+        0,
+        "they are useless without their model"
+    );
+    drop(image);
+    fake.assert_clean();
+    assert!(prediction.extent(0).unwrap().area > 0);
+}
+
+#[test]
+fn an_image_that_is_freed_takes_its_embedding_along() {
+    let setup = Setup::new();
+    let image = setup.image(3);
+    setup.click(&image).unwrap();
+    assert_eq!(setup.fake.value("live.embeddings"), 1);
+    drop(image);
+    assert_eq!(setup.fake.value("live.embeddings"), 0);
+}

@@ -1,0 +1,129 @@
+//! The fake backend of `tests/fake_backend`, compiled and steered.
+
+use std::ffi::{CString, c_char};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use libloading::Library;
+use tempfile::TempDir;
+
+use super::c;
+
+type Control = unsafe extern "C" fn(*const c_char) -> i32;
+type Value = unsafe extern "C" fn(*const c_char) -> i64;
+
+/// A loaded copy of the fake backend with a state of its own, in a folder of its own.
+pub struct FakeBackend {
+    folder: TempDir,
+    path: PathBuf,
+    control: Control,
+    value: Value,
+}
+
+/// Compiles a variant, such as `["FAKE_MISSING=encode"]`; the same variant is compiled once.
+pub fn compile(defines: &[&str]) -> PathBuf {
+    let folder = c::root().join("tests/fake_backend");
+    let parts = ["backend", "control", "embedding", "masks", "model"];
+    let sources = parts.map(|part| folder.join(format!("fake_{part}.c")));
+    let defines = defines.iter().map(|define| format!("-D{define}"));
+    let args: Vec<String> = defines.chain(["-pthread".to_owned()]).collect();
+    c::shared_library(&sources, &args)
+}
+
+/// Puts a variant into a folder as the plugin `name`.
+pub fn install(folder: &Path, name: &str, defines: &[&str]) -> PathBuf {
+    let path = folder.join(plugin_file_name(name));
+    fs::create_dir_all(folder).expect("a test may write to its own folder");
+    fs::copy(compile(defines), &path).expect("a test may write to its own folder");
+    path
+}
+
+/// The file name that the search looks for.
+pub fn plugin_file_name(name: &str) -> String {
+    format!(
+        "{}sam_mm_{name}{}",
+        std::env::consts::DLL_PREFIX,
+        std::env::consts::DLL_SUFFIX
+    )
+}
+
+impl FakeBackend {
+    /// The backend as it should be.
+    pub fn new() -> Self {
+        Self::variant(&[])
+    }
+
+    /// A variant that can be loaded.
+    pub fn variant(defines: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = install(folder.path(), "fake", defines);
+        // SAFETY: a library of ours whose initialisers do nothing; its symbols have these types. It is leaked, so
+        // that they stay valid.
+        let (control, value) = unsafe {
+            let library = Box::leak(Box::new(
+                Library::new(&path).expect("the fake backend can be loaded"),
+            ));
+            (
+                *library
+                    .get::<Control>(c"fake_backend_control")
+                    .expect("it has a script"),
+                *library
+                    .get::<Value>(c"fake_backend_value")
+                    .expect("it has numbers"),
+            )
+        };
+        Self {
+            folder,
+            path,
+            control,
+            value,
+        }
+    }
+
+    /// The plugin's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder of the plugin's file, where nothing else is.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs a command of `tests/fake_backend/README.md`.
+    pub fn control(&self, command: &str) {
+        let text = CString::new(command).expect("a command has no NUL");
+        // SAFETY: the function of the loaded library with a NUL-terminated text.
+        let told = unsafe { (self.control)(text.as_ptr()) };
+        assert_eq!(told, 0, "unknown command {command:?}");
+    }
+
+    /// A number of `tests/fake_backend/README.md`.
+    pub fn value(&self, name: &str) -> i64 {
+        let text = CString::new(name).expect("a name has no NUL");
+        // SAFETY: the function of the loaded library with a NUL-terminated text.
+        let value = unsafe { (self.value)(text.as_ptr()) };
+        assert_ne!(value, -1, "unknown number {name:?}");
+        value
+    }
+
+    /// Waits until `count` calls of a function are blocked.
+    pub fn wait_until_blocked(&self, function: &str, count: i64) {
+        while self.value(&format!("waiting.{function}")) < count {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Asserts that everything was freed and the host kept its side of the contract.
+    pub fn assert_clean(&self) {
+        for name in [
+            "live.devices",
+            "live.models",
+            "live.embeddings",
+            "memory.allocated",
+            "violations",
+        ] {
+            assert_eq!(self.value(name), 0, "{name}");
+        }
+    }
+}
