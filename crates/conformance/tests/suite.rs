@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use sam_mm::backend::DeviceName;
 use sam_mm_conformance::{Checkpoint, Options, Report, Target, Verdict, run};
-use support::fake_backend;
+use support::{c, fake_backend};
 use tempfile::tempdir;
 
 fn report_of(target: &Target, options: &Options) -> Report {
@@ -62,6 +62,20 @@ fn a_backend_on_the_sdk_keeps_every_promise() {
         &Target::Linked(threshold::sam_mm_backend_query, "threshold"),
         &options(),
     );
+    assert!(report.passed(), "{report}");
+}
+
+#[test]
+fn the_backend_of_the_documentation_keeps_every_promise() {
+    let text = std::fs::read_to_string(c::root().join("docs/backends.md")).unwrap();
+    let source = text
+        .split_once("\n```c\n")
+        .and_then(|(_, rest)| rest.split_once("\n```\n"))
+        .unwrap()
+        .0;
+    let source = c::source_file(&format!("{source}\n"), "documented_backend");
+    let plugin = c::shared_library(&[source], &["-std=c11"]);
+    let report = report_of(&Target::File(plugin), &options());
     assert!(report.passed(), "{report}");
 }
 
