@@ -10,7 +10,7 @@ use crate::image::{Image, ModelInput, ResizeMode, SampleType, preprocess, resize
 use crate::mask::{Geometry, Upsampler};
 
 /// The demo model: the SAM architecture in small, trained on drawn scenes. See models/README.md.
-static DEMO_MODEL: &[u8] = include_bytes!("../models/sam_demo.safetensors");
+pub static DEMO_MODEL: &[u8] = include_bytes!("../models/sam_demo.safetensors");
 
 /// Where a model comes from.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 //! An operation is passed to a plugin as a number in the shape of a pointer, which is looked up here: a plugin that
 //! keeps one for too long, or makes one up, harms nobody.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,21 +26,21 @@ pub(super) static HOST: sam_mm_host = sam_mm_host {
 };
 
 /// The operations that run now.
-static RUNNING: RwLock<Option<HashMap<usize, Arc<dyn OperationHooks>>>> = RwLock::new(None);
+static RUNNING: RwLock<BTreeMap<usize, Arc<dyn OperationHooks>>> = RwLock::new(BTreeMap::new());
 
 /// Makes an operation known, and gives the number that stands for it.
 pub(super) fn register(hooks: Arc<dyn OperationHooks>) -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(1);
     let token = NEXT.fetch_add(1, Ordering::Relaxed);
     let mut running = RUNNING.write().unwrap_or_else(PoisonError::into_inner);
-    running.get_or_insert_default().insert(token, hooks);
+    running.insert(token, hooks);
     token
 }
 
 /// Ends what [`register`] began. A callback that runs at this moment on another thread keeps the hooks until it ends.
 pub(super) fn unregister(token: usize) {
     let mut running = RUNNING.write().unwrap_or_else(PoisonError::into_inner);
-    let hooks = running.as_mut().and_then(|running| running.remove(&token));
+    let hooks = running.remove(&token);
     drop(running);
     // Outside the lock: what the hooks own may be anything.
     drop(hooks);
@@ -62,10 +62,7 @@ fn find(operation: *mut sam_mm_operation) -> Found {
         return Found::Detached;
     }
     let running = RUNNING.read().unwrap_or_else(PoisonError::into_inner);
-    match running
-        .as_ref()
-        .and_then(|running| running.get(&operation.addr()))
-    {
+    match running.get(&operation.addr()) {
         Some(hooks) => Found::Running(Arc::clone(hooks)),
         None => Found::Ended,
     }

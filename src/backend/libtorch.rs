@@ -344,10 +344,14 @@ fn loaded_libraries(_stems: &[&str]) -> Vec<PathBuf> {
 fn loaded_libraries(_stems: &[&str]) -> Vec<PathBuf> {
     use std::ffi::{CStr, OsStr};
     use std::os::unix::ffi::OsStrExt;
+    unsafe extern "C" {
+        fn _dyld_image_count() -> u32;
+        fn _dyld_get_image_name(index: u32) -> *const std::ffi::c_char;
+    }
     // SAFETY: these may be called from any thread; a name is NULL or NUL-terminated and lives as long as its image.
     unsafe {
-        (0..libc::_dyld_image_count())
-            .map(|index| libc::_dyld_get_image_name(index))
+        (0.._dyld_image_count())
+            .map(|index| _dyld_get_image_name(index))
             .filter(|name| !name.is_null())
             .map(|name| PathBuf::from(OsStr::from_bytes(CStr::from_ptr(name).to_bytes())))
             .collect()

@@ -1,6 +1,5 @@
 //! Loads plugins: each file once per process, never unloaded.
 
-use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -65,7 +64,7 @@ impl LoadError {
 }
 
 /// The plugins of this process by their resolved path.
-static LOADED: Mutex<Option<HashMap<PathBuf, Arc<Plugin>>>> = Mutex::new(None);
+static LOADED: Mutex<Vec<(PathBuf, Arc<Plugin>)>> = Mutex::new(Vec::new());
 
 impl Plugin {
     /// Loads the plugin in a file, or finds it loaded. A failure is not remembered: what was missing may be installed
@@ -82,8 +81,7 @@ impl Plugin {
         }
         // Held throughout: two threads must not load one file, nor judge the libraries of the process, at once.
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-        let loaded = loaded.get_or_insert_default();
-        if let Some(plugin) = loaded.get(&resolved) {
+        if let Some((_, plugin)) = loaded.iter().find(|(path, _)| *path == resolved) {
             return Ok(Arc::clone(plugin));
         }
         libtorch::prepare(path, settings)?;
@@ -92,7 +90,7 @@ impl Plugin {
         let library =
             unsafe { open(path) }.map_err(|error| LoadError::unusable(describe(&error)))?;
         let plugin = Arc::new(Self::from_library(library, path)?);
-        loaded.insert(resolved, Arc::clone(&plugin));
+        loaded.push((resolved, Arc::clone(&plugin)));
         Ok(plugin)
     }
 

@@ -37,8 +37,6 @@ pub enum Origin {
     User,
     /// A folder of plugins of the system.
     System,
-    /// Part of the program.
-    BuiltIn,
 }
 
 impl fmt::Display for Origin {
@@ -49,7 +47,6 @@ impl fmt::Display for Origin {
             Self::Library => "beside the sam_mm library",
             Self::User => "user folder",
             Self::System => "system folder",
-            Self::BuiltIn => "built in",
         })
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod c;
+pub mod calls;
 pub mod child;
 pub mod fake_backend;
 pub mod library;

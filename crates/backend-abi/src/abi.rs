@@ -163,6 +163,7 @@ pub struct sam_mm_backend_probe {
 
 /// How a device is opened.
 #[repr(C)]
+#[derive(Clone, Copy, Debug)]
 pub struct sam_mm_backend_device_config {
     /// Size of this struct, set by the host.
     pub struct_size: u32,
@@ -201,6 +202,7 @@ pub struct sam_mm_backend_mem_info {
 
 /// Where a checkpoint comes from: a file, or bytes in memory. Borrowed for the call.
 #[repr(C)]
+#[derive(Clone, Copy, Debug)]
 pub struct sam_mm_backend_checkpoint {
     /// Size of this struct, set by the host.
     pub struct_size: u32,
@@ -218,6 +220,7 @@ pub struct sam_mm_backend_checkpoint {
 
 /// What a loaded model is and needs.
 #[repr(C)]
+#[derive(Clone, Copy, Debug)]
 pub struct sam_mm_backend_model_info {
     /// Size of this struct, set by the host.
     pub struct_size: u32,
@@ -277,6 +280,7 @@ pub struct sam_mm_backend_estimate {
 /// An image as the model wants it: resized by the host as `sam_mm_backend_model_info` says, RGB, interleaved, neither
 /// normalised nor padded. Borrowed for the call.
 #[repr(C)]
+#[derive(Clone, Copy, Debug)]
 pub struct sam_mm_backend_pixels {
     /// Size of this struct, set by the host.
     pub struct_size: u32,
@@ -298,6 +302,7 @@ pub struct sam_mm_backend_pixels {
 
 /// Prompts for a number of objects of one image. Borrowed for the call.
 #[repr(C)]
+#[derive(Clone, Copy, Debug)]
 pub struct sam_mm_backend_prompts {
     /// Size of this struct, set by the host.
     pub struct_size: u32,
@@ -327,6 +332,7 @@ pub struct sam_mm_backend_prompts {
 /// Where `decode` writes. Buffers are the host's and initialised; what they hold after an error is not looked at.
 /// `n` is `multimask_count` with multimask output and 1 without.
 #[repr(C)]
+#[derive(Clone, Copy, Debug)]
 pub struct sam_mm_backend_masks {
     /// Size of this struct, set by the host.
     pub struct_size: u32,
