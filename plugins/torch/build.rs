@@ -4,7 +4,20 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// The parts of the shim that need libtorch's headers.
-const TORCH_SOURCES: [&str; 4] = ["failure.cpp", "linear.cpp", "memory.cpp", "runtime.cpp"];
+const TORCH_SOURCES: [&str; 6] = [
+    "attention/attention.cpp",
+    "cpu_allocator.cpp",
+    "failure.cpp",
+    "linear.cpp",
+    "memory.cpp",
+    "runtime.cpp",
+];
+/// The attention kernel of each instruction set, and what the compiler needs to be told.
+const ATTENTION_KERNELS: [(&str, &[&str]); 3] = [
+    ("portable", &[]),
+    ("avx2", &["-mavx2", "-mfma"]),
+    ("avx512", &["-mavx512f", "-mavx2", "-mfma"]),
+];
 
 fn main() {
     println!("cargo:rerun-if-changed=shim");
@@ -13,6 +26,7 @@ fn main() {
         |_| panic!("torch-sys tells no libtorch folder: set LIBTORCH to an unpacked libtorch 2.11"),
         PathBuf::from,
     );
+    compile_attention_kernels();
     compile_torch_parts(&include_folders(&lib));
     link(&lib);
 }
@@ -45,6 +59,25 @@ fn compile_torch_parts(include: &[PathBuf]) {
         .flag("-Wextra")
         .flag("-Wno-unused-parameter");
     build.compile("sam_mm_torch_shim");
+}
+
+/// Optimised in every profile: tests on real sizes would take minutes otherwise. A flag for another processor than the
+/// target's is left out, and the file then compiles to nothing.
+fn compile_attention_kernels() {
+    let x86 = env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("x86_64");
+    for (name, flags) in ATTENTION_KERNELS {
+        let mut build = cc::Build::new();
+        build
+            .cpp(true)
+            .std("c++17")
+            .opt_level(3)
+            .flag_if_supported("-ffp-contract=fast")
+            .file(format!("shim/attention/{name}.cpp"));
+        for flag in flags.iter().filter(|_| x86) {
+            build.flag_if_supported(flag);
+        }
+        build.compile(&format!("sam_mm_torch_attention_{name}"));
+    }
 }
 
 fn link(lib: &Path) {

@@ -10,7 +10,10 @@
 
 namespace sam_mm {
 
-// Remembers on this thread that an allocation of `requested` bytes failed; `device` as in `shim.h`.
+// The CPU among the ordinals of CUDA devices.
+constexpr int32_t kCpuDevice = -1;
+
+// Remembers on this thread that an allocation of `requested` bytes failed on a device.
 void note_failed_allocation(uint64_t requested, int32_t device) noexcept;
 
 // Forgets what this thread remembers of failed allocations.

@@ -22,6 +22,13 @@ auto operator_named(const char *name) {
 
 extern "C" {
 
+int32_t sam_mm_torch_linear_packs_bf16(int32_t *packs, sam_mm_torch_error *error) {
+  return guarded(error, [&] {
+    static const auto supported = operator_named<bool()>("mkldnn::_is_mkldnn_bf16_supported");
+    *packs = supported.call();
+  });
+}
+
 int32_t sam_mm_torch_linear_pack(const at::Tensor *weight, int64_t rows, at::Tensor **out,
                                  sam_mm_torch_error *error) {
   return guarded(error, [&] {

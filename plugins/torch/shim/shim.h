@@ -40,6 +40,7 @@ struct sam_mm_torch_memory {
   uint64_t allocated;
   uint64_t peak_allocated;
   uint64_t reserved;
+  uint64_t peak_reserved;
   uint64_t device_free;
   uint64_t device_total;
   int32_t has_device;
@@ -51,7 +52,6 @@ int32_t sam_mm_torch_take_failed_allocation(sam_mm_torch_failed_allocation *out)
 // memory.cpp. A device of -1 is the CPU, 0 and up are ordinals of CUDA.
 void *sam_mm_torch_scope_enter(sam_mm_torch_error *error);
 void sam_mm_torch_scope_leave(void *scope);
-void sam_mm_torch_cpu_account(int64_t bytes);
 void sam_mm_torch_cpu_set_limit(uint64_t bytes);
 int32_t sam_mm_torch_memory_read(int32_t device, sam_mm_torch_memory *out, sam_mm_torch_error *error);
 int32_t sam_mm_torch_memory_reset_peak(int32_t device, sam_mm_torch_error *error);
@@ -67,7 +67,20 @@ int32_t sam_mm_torch_load_cuda(sam_mm_torch_error *error);
 int32_t sam_mm_torch_cuda_device_count(int32_t *count, sam_mm_torch_error *error);
 
 // linear.cpp
+int32_t sam_mm_torch_linear_packs_bf16(int32_t *packs, sam_mm_torch_error *error);
 int32_t sam_mm_torch_linear_pack(const at::Tensor *weight, int64_t rows, at::Tensor **out, sam_mm_torch_error *error);
 int32_t sam_mm_torch_linear_run(const at::Tensor *x, const at::Tensor *packed, const at::Tensor *bias, int32_t gelu,
                                 at::Tensor **out, sam_mm_torch_error *error);
+
+// attention/attention.cpp. All tensors are contiguous fp32 on the CPU.
+//
+// Attention of `queries` (rows, W, heads, head_dim), which are those of the grid's rows from `query_row` on, to
+// `keys_values` (H, W, 2, heads, head_dim) within windows of `window` × `window` tokens; 0: the whole grid. `padding`
+// (2, heads, head_dim) stands for tokens of a window beyond the grid. `rel_h` and `rel_w` (2 · side − 1, head_dim) are
+// both NULL for no relative positions. `out` is (rows, W, heads · head_dim). `kernel` NULL picks the best one.
+int32_t sam_mm_torch_attention(const at::Tensor *queries, int64_t query_row, const at::Tensor *keys_values,
+                               const at::Tensor *padding, const at::Tensor *rel_h, const at::Tensor *rel_w,
+                               int64_t window, const char *kernel, at::Tensor **out, sam_mm_torch_error *error);
+// Whether this processor has the kernel "portable", "avx2" or "avx512"; NULL: any.
+int32_t sam_mm_torch_attention_has_kernel(const char *kernel);
 }

@@ -7,10 +7,12 @@ mod conv;
 mod linear;
 mod neck;
 mod norm;
+mod packed_linear;
 mod weights;
 
 pub use conv::Conv2d;
 pub use linear::Linear;
 pub use neck::Neck;
 pub use norm::LayerNorm;
+pub use packed_linear::PackedLinear;
 pub use weights::Weights;

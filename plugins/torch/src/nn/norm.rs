@@ -26,6 +26,18 @@ impl LayerNorm {
         })
     }
 
+    /// As [`load`](Self::load), in fp32 whatever the kind of the weights: for inputs that are fp32 in any case.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_fp32(weights: &Weights, width: i64, eps: f64) -> Result<Self> {
+        Ok(Self {
+            weight: weights.tensor_fp32("weight", &[width])?,
+            bias: weights.tensor_fp32("bias", &[width])?,
+            eps,
+        })
+    }
+
     /// `(…, width)` to the same.
     ///
     /// # Errors

@@ -39,6 +39,7 @@ pub struct Memory {
     pub allocated: u64,
     pub peak_allocated: u64,
     pub reserved: u64,
+    pub peak_reserved: u64,
     pub device_free: u64,
     pub device_total: u64,
     pub has_device: i32,
@@ -49,7 +50,6 @@ unsafe extern "C" {
 
     pub fn sam_mm_torch_scope_enter(error: *mut Error) -> *mut c_void;
     pub fn sam_mm_torch_scope_leave(scope: *mut c_void);
-    pub fn sam_mm_torch_cpu_account(bytes: i64);
     pub fn sam_mm_torch_cpu_set_limit(bytes: u64);
     pub fn sam_mm_torch_memory_read(device: i32, out: *mut Memory, error: *mut Error) -> i32;
     pub fn sam_mm_torch_memory_reset_peak(device: i32, error: *mut Error) -> i32;
@@ -63,6 +63,21 @@ unsafe extern "C" {
     pub fn sam_mm_torch_load_cuda(error: *mut Error) -> i32;
     pub fn sam_mm_torch_cuda_device_count(count: *mut i32, error: *mut Error) -> i32;
 
+    pub fn sam_mm_torch_attention(
+        queries: *const C_tensor,
+        query_row: i64,
+        keys_values: *const C_tensor,
+        padding: *const C_tensor,
+        rel_h: *const C_tensor,
+        rel_w: *const C_tensor,
+        window: i64,
+        kernel: *const c_char,
+        out: *mut *mut C_tensor,
+        error: *mut Error,
+    ) -> i32;
+    pub fn sam_mm_torch_attention_has_kernel(kernel: *const c_char) -> i32;
+
+    pub fn sam_mm_torch_linear_packs_bf16(packs: *mut i32, error: *mut Error) -> i32;
     pub fn sam_mm_torch_linear_pack(
         weight: *const C_tensor,
         rows: i64,

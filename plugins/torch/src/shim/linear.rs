@@ -2,25 +2,25 @@
 
 use core::ptr;
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::failure::Failure;
 use super::ffi;
-use super::memory::account_cpu;
 
 /// A weight `(outputs, inputs)` on the CPU in the layout that oneDNN multiplies fastest.
 pub struct PackedWeight {
     packed: Tensor,
-    bytes: i64,
 }
 
 impl PackedWeight {
-    /// Packs a weight for inputs of about `rows` rows. `None` for an element type that is not packed.
+    /// Packs a weight for inputs of about `rows` rows. `None` for a device or an element type that is not packed, or
+    /// that this processor multiplies better unpacked.
     ///
     /// # Errors
     /// When libtorch fails.
     pub fn pack(weight: &Tensor, rows: i64) -> Result<Option<Self>, Failure> {
-        if !matches!(weight.f_kind()?, Kind::Float | Kind::BFloat16) {
+        let kind = weight.f_kind()?;
+        if weight.device() != Device::Cpu || !packs(kind)? {
             return Ok(None);
         }
         let mut packed = ptr::null_mut();
@@ -28,12 +28,9 @@ impl PackedWeight {
         Failure::check(|error| unsafe {
             ffi::sam_mm_torch_linear_pack(weight.as_ptr(), rows, &raw mut packed, error)
         })?;
-        let bytes = (weight.numel() * weight.f_kind()?.elt_size_in_bytes()) as i64;
-        account_cpu(bytes);
         Ok(Some(Self {
             // SAFETY: the function succeeded, so the pointer is a tensor that nobody else owns.
             packed: unsafe { Tensor::from_ptr(packed) },
-            bytes,
         }))
     }
 
@@ -61,8 +58,18 @@ impl PackedWeight {
     }
 }
 
-impl Drop for PackedWeight {
-    fn drop(&mut self) {
-        account_cpu(-self.bytes);
+/// Whether oneDNN has fast products of that type on this processor.
+fn packs(kind: Kind) -> Result<bool, Failure> {
+    match kind {
+        Kind::Float => Ok(true),
+        Kind::BFloat16 => {
+            let mut packs = 0;
+            // SAFETY: `packs` is a live, writable integer.
+            Failure::check(|error| unsafe {
+                ffi::sam_mm_torch_linear_packs_bf16(&raw mut packs, error)
+            })?;
+            Ok(packs != 0)
+        }
+        _ => Ok(false),
     }
 }

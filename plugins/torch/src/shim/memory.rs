@@ -33,15 +33,17 @@ pub struct AllocatorFigures {
     pub allocated: u64,
     /// Largest `allocated` since the process started or [`reset_peak`].
     pub peak_allocated: u64,
-    /// Held by the allocator, live or kept for reuse.
+    /// Held by the allocator, in live tensors or kept for reuse.
     pub reserved: u64,
+    /// Largest `reserved` since then.
+    pub peak_reserved: u64,
     /// Free and total memory of the device; none for the CPU.
     pub device: Option<(u64, u64)>,
 }
 
 /// One operation of the plugin on the current thread, as long as the value lives: no gradients are recorded, CPU
-/// memory is counted and held to its limit, and allocators note their failures so that [`Failure`] knows an
-/// out-of-memory for what it is. Scopes nest.
+/// memory is counted, held to its limit and reused, and allocators note their failures so that [`Failure`] knows an
+/// out-of-memory for what it is. Scopes nest. What the CPU keeps for reuse is given back when the last one ends.
 pub struct Scope {
     scope: NonNull<c_void>,
     /// Bound to the thread: the scope lives in variables of the thread.
@@ -88,11 +90,12 @@ pub fn figures(of: MemoryOf) -> Result<AllocatorFigures, Failure> {
         allocated: memory.allocated,
         peak_allocated: memory.peak_allocated,
         reserved: memory.reserved,
+        peak_reserved: memory.peak_reserved,
         device: (memory.has_device != 0).then_some((memory.device_free, memory.device_total)),
     })
 }
 
-/// Makes the peak what is allocated now.
+/// Makes the peaks what is allocated and reserved now.
 ///
 /// # Errors
 /// When the device does not answer.
@@ -119,12 +122,6 @@ pub fn trim(of: MemoryOf) -> Result<u64, Failure> {
 pub fn limit_cpu(bytes: Option<u64>) {
     // SAFETY: the function takes no pointers.
     unsafe { ffi::sam_mm_torch_cpu_set_limit(bytes.unwrap_or(0)) }
-}
-
-/// Adds to, or takes from, what counts as allocated on the CPU: for memory that libraries beneath libtorch hold.
-pub(super) fn account_cpu(bytes: i64) {
-    // SAFETY: the function takes no pointers.
-    unsafe { ffi::sam_mm_torch_cpu_account(bytes) }
 }
 
 /// Settings of the device allocators as in `PYTORCH_ALLOC_CONF`, such as

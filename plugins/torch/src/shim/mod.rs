@@ -1,11 +1,13 @@
 //! Safe wrappers of the C++ shim (`shim/`): what the plugin needs of libtorch beyond `tch`.
 
+mod attention;
 mod failure;
 mod ffi;
 mod linear;
 mod memory;
 mod runtime;
 
+pub use attention::{AttentionInput, attend, has_attention_kernel};
 pub use failure::{Failure, FailureKind};
 pub use linear::PackedWeight;
 pub use memory::{
