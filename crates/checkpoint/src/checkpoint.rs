@@ -173,6 +173,9 @@ impl Contents {
         } else {
             return Err(Problem::Foreign(ForeignFormat::sniff(bytes)));
         };
+        if tensors.is_empty() {
+            return Err(Problem::NoStateDict("holds no tensors".to_owned()));
+        }
         refuse_amplification(&tensors, bytes.len())?;
         Ok(Self {
             format,

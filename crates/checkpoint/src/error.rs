@@ -69,10 +69,10 @@ pub enum Problem {
     #[error("{0}")]
     Pickle(#[from] PickleProblem),
     /// The header of a `.safetensors` file is damaged.
-    #[error("has a damaged safetensors header: {0}; the file may be cut short, so fetch it again")]
+    #[error("is damaged: its safetensors header cannot be used ({0}); fetch it again")]
     Safetensors(String),
     /// A tensor does not fit the bytes it claims.
-    #[error("is damaged or forged: tensor `{tensor}` {problem}")]
+    #[error("cannot be read: its tensor `{tensor}` {problem}")]
     Tensor {
         /// Name of the tensor, made safe to print.
         tensor: String,
@@ -206,7 +206,7 @@ pub enum LayoutProblem {
     )]
     Dtype(String),
     /// A size, stride or offset below zero.
-    #[error("has a negative {what} ({value})")]
+    #[error("has a negative {what} ({value}): the file is damaged or forged")]
     Negative {
         /// Which figure.
         what: &'static str,
@@ -214,13 +214,13 @@ pub enum LayoutProblem {
         value: i64,
     },
     /// Sizes whose product no memory can hold.
-    #[error("has a shape too large for any memory: {shape:?}")]
+    #[error("has a shape too large for any memory, {shape:?}: the file is damaged or forged")]
     TooLarge {
         /// The shape.
         shape: Vec<usize>,
     },
     /// As many strides as axes are needed.
-    #[error("has {axes} axes and {strides} strides")]
+    #[error("has {axes} axes and {strides} strides: the file is damaged or forged")]
     RankMismatch {
         /// Axes.
         axes: usize,
@@ -236,7 +236,7 @@ pub enum LayoutProblem {
         limit: usize,
     },
     /// Reaches past the end of its storage.
-    #[error("reaches element {end} of a storage that has {held}")]
+    #[error("reaches element {end} of a storage that has {held}: the file is damaged or forged")]
     OutsideStorage {
         /// One past the last element reached.
         end: usize,
@@ -255,10 +255,13 @@ pub enum LayoutProblem {
         strides: Vec<usize>,
     },
     /// The storage is not in the file.
-    #[error("refers to storage `{0}`, which is not in the file")]
+    #[error("refers to storage `{0}`, which is not in the file: the file is damaged or forged")]
     NoStorage(String),
     /// The storage has fewer bytes than it is said to have.
-    #[error("refers to storage `{key}`, which is said to hold {claimed} elements and holds {held}")]
+    #[error(
+        "refers to storage `{key}`, which is said to hold {claimed} elements and holds {held}: the file is damaged or \
+         forged"
+    )]
     ShortStorage {
         /// Key of the storage.
         key: String,
@@ -283,7 +286,7 @@ pub enum ArchitectureProblem {
     },
     /// Nothing that is known.
     #[error(
-        "holds {count} tensors that are not those of a Segment Anything model ({first}); a checkpoint of SAM \
+        "holds no Segment Anything model: there are other tensors in it ({count}: {first}). A checkpoint of SAM \
          (sam_vit_b_01ec64.pth, sam_vit_l_0b3195.pth, sam_vit_h_4b8939.pth) or MobileSAM (mobile_sam.pt), or one \
          fine-tuned from them, is needed"
     )]

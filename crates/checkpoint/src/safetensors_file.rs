@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use safetensors::SafeTensors;
 use safetensors::tensor::Dtype as FileDtype;
+use safetensors::{SafeTensorError, SafeTensors};
 
 use crate::error::{LayoutProblem, Problem, shown};
 use crate::tensor::{Dtype, TensorLayout, contiguous_strides};
@@ -35,8 +35,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, Problem> {
             "it claims {claimed} bytes, more than the {MAX_HEADER_BYTES} that are read"
         )));
     }
-    let (header, index) = SafeTensors::read_metadata(bytes)
-        .map_err(|error| Problem::Safetensors(shown(&error.to_string())))?;
+    let (header, index) =
+        SafeTensors::read_metadata(bytes).map_err(|error| Problem::Safetensors(reason(&error)))?;
     let data = LENGTH_BYTES + header;
     let mut tensors = Vec::new();
     for (name, info) in index.tensors() {
@@ -57,6 +57,16 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, Problem> {
         tensors,
         metadata: metadata.into_iter().collect(),
     })
+}
+
+fn reason(error: &SafeTensorError) -> String {
+    match error {
+        SafeTensorError::MetadataIncompleteBuffer => {
+            "its tensors end elsewhere than the file does, which was cut short or added to"
+                .to_owned()
+        }
+        other => shown(&other.to_string()),
+    }
 }
 
 fn dtype(dtype: FileDtype) -> Result<Dtype, LayoutProblem> {

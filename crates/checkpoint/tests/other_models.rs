@@ -93,12 +93,8 @@ fn look_alikes_are_named() {
 #[test]
 fn tensors_of_nothing_known_are_listed() {
     let text = Model::of([("encoder.weight", vec![1]), ("head.weight", vec![1])]).complaint();
-    assert!(
-        text.contains("2 tensors") && text.contains("`encoder.weight`"),
-        "{text}"
-    );
+    assert!(text.contains("(2: `encoder.weight`"), "{text}");
     assert!(text.contains("sam_vit_b_01ec64.pth"), "{text}");
-    assert!(Model::default().complaint().contains("0 tensors"));
 }
 
 #[test]

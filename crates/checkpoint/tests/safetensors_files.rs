@@ -113,7 +113,10 @@ fn damaged_headers_are_refused() {
         (format!("{{\"w\":{}", "[".repeat(100_000)), 8),
     ] {
         let text = refusal(&raw(&header, &vec![0; data]));
-        assert!(text.contains("safetensors header"), "{header:.80}: {text}");
+        assert!(
+            text.contains("safetensors header cannot be used"),
+            "{header:.80}: {text}"
+        );
     }
 }
 
@@ -132,6 +135,12 @@ fn a_header_larger_than_any_model_needs_is_refused_before_it_is_read() {
     assert!(refusal(&bytes).contains("9437184 bytes"));
     let spaces = raw(&format!("{{{}}}", " ".repeat(9 << 20)), &[]);
     assert!(refusal(&spaces).contains("more than"));
+}
+
+#[test]
+fn a_file_without_tensors_is_refused() {
+    assert!(refusal(&raw("{}", &[])).contains("no tensors"));
+    assert!(refusal(&file(&[], &[("k", "v")])).contains("no tensors"));
 }
 
 #[test]

@@ -59,26 +59,34 @@ impl<T: Mix> Plane<T> {
     /// Blurred by a Gaussian, cut off at four deviations, with mirrored borders.
     pub fn blurred(&self, deviation: f64) -> Self {
         let kernel = gaussian(deviation);
-        let reach = kernel.len() / 2;
-        let taps = |at: usize, size: usize| -> Vec<usize> {
-            (0..kernel.len())
-                .map(|k| mirrored(at as isize + k as isize - reach as isize, size))
-                .collect()
-        };
-        let columns: Vec<_> = (0..self.width).map(|x| taps(x, self.width)).collect();
-        let rows: Vec<_> = (0..self.height).map(|y| taps(y, self.height)).collect();
-        let mix = |values: &dyn Fn(usize) -> T, taps: &[usize]| {
-            let weighted = taps.iter().zip(&kernel);
-            weighted.fold(T::default(), |sum, (&tap, &weight)| {
-                sum.add_scaled(values(tap), weight)
-            })
-        };
-        let across = Self::from_fn(self.width, self.height, |x, y| {
-            mix(&|tap| self.at(tap, y), &columns[x])
-        });
-        Self::from_fn(self.width, self.height, |x, y| {
-            mix(&|tap| across.at(x, tap), &rows[y])
-        })
+        let reach = (kernel.len() / 2) as isize;
+        let rows = self.values.chunks_exact(self.width);
+        let across: Vec<Vec<T>> = rows.map(|row| blur_row(row, &kernel, reach)).collect();
+        let mut values = Vec::with_capacity(self.values.len());
+        for y in 0..self.height as isize {
+            let mut sum = vec![T::default(); self.width];
+            for (&weight, from) in kernel.iter().zip(y - reach..) {
+                add_scaled(&mut sum, &across[mirrored(from, self.height)], weight);
+            }
+            values.extend(sum);
+        }
+        Self { values, ..*self }
+    }
+}
+
+fn blur_row<T: Mix>(row: &[T], kernel: &[f32], reach: isize) -> Vec<T> {
+    let reached = -reach..row.len() as isize + reach;
+    let bordered: Vec<T> = reached.map(|x| row[mirrored(x, row.len())]).collect();
+    let mut sum = vec![T::default(); row.len()];
+    for (shift, &weight) in kernel.iter().enumerate() {
+        add_scaled(&mut sum, &bordered[shift..], weight);
+    }
+    sum
+}
+
+fn add_scaled<T: Mix>(sum: &mut [T], values: &[T], weight: f32) {
+    for (sum, &value) in sum.iter_mut().zip(values) {
+        *sum = sum.add_scaled(value, weight);
     }
 }
 

@@ -86,5 +86,5 @@ fn pattern(rng: &mut Rng, size: Size) -> Plane<f32> {
 
 /// Whether the sine of an angle is positive.
 fn is_crest(angle: f64) -> bool {
-    (angle / PI).floor().rem_euclid(2.0) == 0.0
+    (angle / PI).floor() as i64 % 2 == 0
 }

@@ -139,7 +139,7 @@ fn other_sizes_are_drawn_with_objects_that_grow_along() {
         };
         (0..12).map(areas).sum::<usize>() as f64 / (12 * width * height) as f64
     };
-    let shares = [share(256, 256), share(512, 512), share(96, 96)];
+    let shares = [share(256, 256), share(400, 400), share(96, 96)];
     let (low, high) = (
         shares.iter().copied().fold(1.0, f64::min),
         shares.iter().copied().fold(0.0, f64::max),
