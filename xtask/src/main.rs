@@ -1,3 +1,51 @@
 //! The one entry to every chore of the project: `cargo xtask help`.
+//!
+//! Each command does whatever set-up it needs; `setup` alone does only that.
 
-fn main() {}
+mod arguments;
+mod artifacts;
+mod bench;
+mod c_example;
+mod conformance;
+mod demo;
+mod install_check;
+mod libtorch;
+mod lint;
+mod parity;
+mod paths;
+mod process;
+mod progress;
+mod python;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use arguments::{Arguments, Task};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let libtorch = arguments.libtorch.as_deref();
+    match &arguments.task {
+        Task::Setup(options) => libtorch::setup(libtorch, options.gpu),
+        Task::Demo(options) => demo::run(options, libtorch),
+        Task::Test(options) => test::run(options, libtorch),
+        Task::Lint => lint::run(libtorch),
+        Task::Parity(options) => parity::run(options, libtorch),
+        Task::Bench(options) => bench::run(options, libtorch),
+        Task::Conformance(options) => conformance::run(options, libtorch),
+        Task::InstallCheck => install_check::run(libtorch),
+    }
+}

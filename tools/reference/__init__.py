@@ -1,0 +1,1 @@
+"""What the comparisons stand on: official models with random weights, photographs, and sam-mm through its C API."""

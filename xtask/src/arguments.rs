@@ -1,0 +1,114 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The chores of sam-mm. Each command installs what it needs into `.deps`, which git ignores.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+pub struct Arguments {
+    /// An existing libtorch 2.11 to use instead of installing one: the folder with `lib` and `include` in it.
+    #[arg(long, global = true, env = "LIBTORCH", value_name = "DIR")]
+    pub libtorch: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Installs libtorch and checks it.
+    Setup(SetupOptions),
+    /// Builds the library, compiles examples/c and segments a picture.
+    Demo(DemoOptions),
+    /// Runs every test of the workspace.
+    Test(TestOptions),
+    /// Checks formatting, clippy and that the committed headers are those of the sources.
+    Lint,
+    /// Compares with the official implementation on the same random weights.
+    Parity(ParityOptions),
+    /// Measures against the official implementation and ONNX Runtime.
+    Bench(BenchOptions),
+    /// Runs the conformance suite on a backend plugin.
+    Conformance(ConformanceOptions),
+    /// Installs the library with cargo-c and builds the C example with pkg-config alone.
+    InstallCheck,
+}
+
+#[derive(Debug, Args)]
+pub struct SetupOptions {
+    /// Install what a GPU needs as well (several GB).
+    #[arg(long)]
+    pub gpu: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DemoOptions {
+    /// The picture to segment (PNG, JPEG, PPM); without it a scene is drawn.
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+    /// The official checkpoint file to use; without it the built-in demo model, which knows drawn scenes only.
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+    /// A point in pixels: X,Y in the object, or X,Y,0 outside of it. Repeatable.
+    #[arg(long = "point", value_name = "X,Y[,LABEL]", allow_hyphen_values = true)]
+    pub points: Vec<String>,
+    /// A box around the object; several are several objects. Repeatable.
+    #[arg(long = "box", value_name = "X0,Y0,X1,Y1", allow_hyphen_values = true)]
+    pub boxes: Vec<String>,
+    /// Which scene to draw.
+    #[arg(long, default_value_t = 1, conflicts_with = "image")]
+    pub seed: u64,
+    /// Folder for the overlay.
+    #[arg(long, value_name = "DIR", default_value = "demo-out")]
+    pub out: PathBuf,
+    /// `auto`, `cpu` or `cuda:N`.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Threads on the CPU; 0 leaves the choice to the backend.
+    #[arg(long, default_value_t = 0)]
+    pub threads: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct TestOptions {
+    /// Run only the tests whose name contains this.
+    pub filter: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ParityOptions {
+    /// Models to compare: vit_b, vit_l, vit_h, vit_t.
+    #[arg(long, value_delimiter = ',', default_value = "vit_b,vit_t")]
+    pub models: Vec<String>,
+    /// A picture to compare on, instead of the photographs and odd sizes that are the default. Repeatable.
+    #[arg(long = "image", value_name = "FILE")]
+    pub images: Vec<PathBuf>,
+    /// Threads of both sides.
+    #[arg(long, default_value_t = 2)]
+    pub threads: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchOptions {
+    /// Models to measure: vit_b, vit_l, vit_h, vit_t.
+    #[arg(long, value_delimiter = ',', default_value = "vit_b,vit_t")]
+    pub models: Vec<String>,
+    /// Fresh processes per side; figures are their medians.
+    #[arg(long, default_value_t = 3)]
+    pub rounds: u32,
+    /// Threads of all sides.
+    #[arg(long, default_value_t = 2)]
+    pub threads: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct ConformanceOptions {
+    /// The plugin's file; without it the torch backend is built and examined.
+    #[arg(long, value_name = "FILE")]
+    pub backend: Option<PathBuf>,
+    /// `cpu` or `cuda:N`.
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+}

@@ -1,0 +1,87 @@
+//! Building the library and the torch plugin, and finding what came out.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::libtorch::Libtorch;
+use crate::{paths, process};
+
+/// How optimised a build is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    Dev,
+    Release,
+}
+
+/// What was built.
+#[derive(Clone, Debug)]
+pub struct Artifacts {
+    /// The shared library of sam-mm.
+    pub library: PathBuf,
+    /// The torch plugin beside it.
+    pub plugin: PathBuf,
+}
+
+impl Artifacts {
+    /// The folder of the library, which the linker and the loader are told about.
+    pub fn folder(&self) -> &Path {
+        self.library.parent().expect("a file lies in a folder")
+    }
+}
+
+/// Builds the library and the torch plugin.
+pub fn build(libtorch: &Libtorch, profile: Profile) -> Result<Artifacts> {
+    let mut command = process::cargo();
+    command.args(["build", "--package", "sam-mm", "--package", "sam-mm-torch"]);
+    command.arg("--message-format=json-render-diagnostics");
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    libtorch.set_for_build(&mut command);
+    command.stdout(Stdio::piped());
+    let messages = process::output(&mut command)?;
+    let find = |name: &str| {
+        shared_library_in(&messages, name).with_context(|| format!("cargo built no {name}"))
+    };
+    Ok(Artifacts {
+        library: find("sam_mm")?,
+        plugin: find("sam_mm_torch")?,
+    })
+}
+
+/// The file of a shared library, from cargo's messages about what it built.
+fn shared_library_in(messages: &str, name: &str) -> Option<PathBuf> {
+    let file_name = paths::shared_library(name);
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["reason"] == "compiler-artifact")
+        .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
+        .filter_map(|file| file.as_str().map(PathBuf::from))
+        .find(|file| {
+            file.file_name()
+                .is_some_and(|found| found == file_name.as_str())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_library_is_found_among_cargos_messages() {
+        let file = format!("/t/debug/{}", paths::shared_library("sam_mm"));
+        let messages = format!(
+            "not json\n{{\"reason\":\"build-script-executed\"}}\n\
+             {{\"reason\":\"compiler-artifact\",\"filenames\":[\"/t/debug/libsam_mm.rlib\",\"{file}\"]}}\n"
+        );
+        assert_eq!(
+            shared_library_in(&messages, "sam_mm"),
+            Some(PathBuf::from(file))
+        );
+        assert_eq!(shared_library_in(&messages, "sam_mm_torch"), None);
+    }
+}

@@ -1,0 +1,112 @@
+//! `cargo xtask test`: every test of the workspace, with a count at the end.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+
+use crate::arguments::TestOptions;
+use crate::artifacts::{self, Profile};
+use crate::{libtorch, process};
+
+pub fn run(options: &TestOptions, existing: Option<&Path>) -> Result<()> {
+    let libtorch = libtorch::ensure(existing)?;
+    let artifacts = artifacts::build(&libtorch, Profile::Dev)?;
+    let mut command = process::cargo();
+    command.args(["test", "--workspace", "--no-fail-fast"]);
+    command.args(&options.filter);
+    libtorch.set_for_build(&mut command);
+    libtorch.set_for_callers(&mut command);
+    libtorch.set_for_linked(&mut command)?;
+    command.env("SAM_MM_TEST_TORCH_PLUGIN", &artifacts.plugin);
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    let mut counts = Counts::default();
+    for line in BufReader::new(child.stdout.take().context("its output is piped")?).lines() {
+        let line = line?;
+        counts.add_line(&line);
+        writeln!(std::io::stdout(), "{line}")?;
+    }
+    let status = child.wait()?;
+    println!("\n{}", counts.summary(status.success()));
+    if !status.success() || counts.failed > 0 {
+        bail!("tests failed");
+    }
+    if counts.passed == 0 {
+        bail!(
+            "no test ran: no name contains {:?}",
+            options.filter.as_deref().unwrap_or("")
+        );
+    }
+    Ok(())
+}
+
+/// What the test programs reported together.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Counts {
+    /// Adds a line such as `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+    fn add_line(&mut self, line: &str) {
+        let Some(rest) = line.strip_prefix("test result: ") else {
+            return;
+        };
+        let counts = rest.split_once(". ").map_or(rest, |(_, counts)| counts);
+        for part in counts.split(';') {
+            let mut words = part.split_whitespace();
+            let (Some(Ok(number)), Some(kind)) =
+                (words.next().map(str::parse::<u64>), words.next())
+            else {
+                continue;
+            };
+            match kind {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+
+    fn summary(&self, succeeded: bool) -> String {
+        let verdict = if succeeded && self.failed == 0 {
+            "all tests passed"
+        } else {
+            "TESTS FAILED"
+        };
+        format!(
+            "{verdict}: {} passed, {} failed, {} ignored",
+            self.passed, self.failed, self.ignored
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_results_of_all_programs_are_added_up() {
+        let mut counts = Counts::default();
+        for line in [
+            "test a ... ok",
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 5 filtered out; finished in 1.00s",
+        ] {
+            counts.add_line(line);
+        }
+        assert_eq!(
+            counts,
+            Counts {
+                passed: 4,
+                failed: 2,
+                ignored: 1
+            }
+        );
+        assert!(counts.summary(false).starts_with("TESTS FAILED"));
+    }
+}
