@@ -271,6 +271,21 @@ fn the_lib_folder_itself_may_be_named() {
 }
 
 #[test]
+fn a_named_libtorch_whose_cuda_parts_are_broken_still_serves() {
+    let place = tempdir().unwrap();
+    let plugin = needing_plugin(place.path());
+    let folder = place.path().join("torch");
+    make_wheel(&folder, REQUIRED);
+    fs::write(folder.join("lib/libtorch.so"), "not a library").unwrap();
+    let test = "a_named_libtorch_whose_cuda_parts_are_broken_still_serves";
+    let told = outcome_with_libtorch(test, &plugin, Some(folder.as_os_str()));
+    assert!(
+        told.starts_with("refuses to work with this library"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_named_libtorch_of_another_version_is_refused_before_it_is_loaded() {
     let place = tempdir().unwrap();
     let plugin = requiring_plugin(place.path());

@@ -167,7 +167,9 @@ fn preload(requirement: &Requirement, settings: &Settings) -> Result<(), LoadErr
             requirement.version
         ));
     }
-    for name in ["c10", "torch_cpu", "torch"] {
+    // Not `libtorch`: it is empty but for needing the CUDA parts, which take seconds and may be broken. A plugin opens
+    // those when a GPU is asked for.
+    for name in ["c10", "torch_cpu"] {
         let file = libraries.join(file_name(name));
         if !file.is_file() {
             continue;
