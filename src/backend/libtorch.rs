@@ -45,6 +45,19 @@ pub struct Conflict {
     pub loaded: PathBuf,
 }
 
+impl Conflict {
+    /// The same in a few words, for a line among others.
+    pub fn brief(&self) -> String {
+        let found = name_version(&self.library, self.found.as_deref());
+        format!(
+            "needs {} {}, conflicts with {found} from {}",
+            self.library,
+            self.required,
+            self.loaded.display()
+        )
+    }
+}
+
 fn name_version(library: &str, version: Option<&str>) -> String {
     match version {
         Some(version) => format!("{library} {version}"),

@@ -249,13 +249,12 @@ impl Loading<'_> {
             }
             _ => match Plugin::load(&candidate.path, self.settings) {
                 Ok(plugin) => self.accept(plugin, short_name),
-                Err(error) => {
-                    let words = error.to_string();
-                    if let LoadError::Conflict(conflict) = error {
-                        self.conflict.get_or_insert(conflict);
-                    }
-                    Outcome::Failed(words)
+                Err(LoadError::Conflict(conflict)) => {
+                    let brief = conflict.brief();
+                    self.conflict.get_or_insert(conflict);
+                    Outcome::Failed(brief)
                 }
+                Err(error) => Outcome::Failed(error.to_string()),
             },
         };
         self.trail.record(candidate.path, candidate.origin, outcome);
