@@ -74,6 +74,8 @@ typedef struct {
   float brightness;
   uint32_t original_width;
   uint32_t original_height;
+  /* No byte of what is exported may be padding. */
+  uint32_t reserved;
 } fake_features;
 
 typedef struct {
