@@ -202,12 +202,8 @@ mod tests {
             later: 0,
         };
         // SAFETY: 24 bytes are readable.
-        assert_eq!(
-            unsafe { read((&raw const newer).cast::<Sample>()) }
-                .unwrap()
-                .b,
-            2.0
-        );
+        let taken = unsafe { read((&raw const newer).cast::<Sample>()) }.unwrap();
+        assert_eq!(taken.b, 2.0);
         newer.later = 1;
         // SAFETY: as above.
         let refused = unsafe { read((&raw const newer).cast::<Sample>()) };

@@ -33,14 +33,25 @@ impl Demo {
         Self { context, model }
     }
 
-    fn image(&self, format: PixelFormat, size: (u32, u32), stride: usize, data: &[u8]) -> RegisteredImage {
+    fn image(
+        &self,
+        format: PixelFormat,
+        size: (u32, u32),
+        stride: usize,
+        data: &[u8],
+    ) -> RegisteredImage {
         let view = ImageView::new(format, size.0, size.1, stride, data).unwrap();
         RegisteredImage::new(&self.context, &view).unwrap()
     }
 
     fn scene(&self, scene: &Scene) -> RegisteredImage {
         let (width, height) = (scene.image.width, scene.image.height);
-        self.image(PixelFormat::Rgb8, (width as u32, height as u32), 3 * width, &scene.image.pixels)
+        self.image(
+            PixelFormat::Rgb8,
+            (width as u32, height as u32),
+            3 * width,
+            &scene.image.pixels,
+        )
     }
 
     fn predict(&self, image: &RegisteredImage, prompt: Prompt<'_>, multimask: bool) -> Prediction {
@@ -50,7 +61,11 @@ impl Demo {
 
 /// The plugin that was built along with this test.
 fn plugin() -> PathBuf {
-    let name = format!("{}sam_mm_torch{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let name = format!(
+        "{}sam_mm_torch{}",
+        std::env::consts::DLL_PREFIX,
+        std::env::consts::DLL_SUFFIX
+    );
     let test = std::env::current_exe().unwrap();
     let plugin = test.parent().unwrap().join(name);
     assert!(plugin.exists(), "{} was not built", plugin.display());
@@ -58,12 +73,22 @@ fn plugin() -> PathBuf {
 }
 
 fn iou(prediction: &Prediction, index: usize, truth: &Mask) -> f64 {
-    let pixels: Vec<bool> = prediction.bitmask(index).unwrap().pixels().iter().map(|&on| on == 1).collect();
+    let pixels: Vec<bool> = prediction
+        .bitmask(index)
+        .unwrap()
+        .pixels()
+        .iter()
+        .map(|&on| on == 1)
+        .collect();
     truth.iou(&pixels)
 }
 
 fn click(xy: &[f32; 2]) -> Prompt<'_> {
-    Prompt { points: std::slice::from_ref(xy), labels: &[1], ..Prompt::default() }
+    Prompt {
+        points: std::slice::from_ref(xy),
+        labels: &[1],
+        ..Prompt::default()
+    }
 }
 
 /// Measured with the official code on these scenes and prompts: click 0.72, best of three 0.77, box 0.78 (models/README.md,
@@ -80,15 +105,25 @@ fn a_click_or_a_box_finds_the_object_on_drawn_scenes() {
             let centre = prompt.click.map(|pixel| pixel + 0.5);
             let found = demo.predict(&image, click(&centre), true);
             clicked += iou(&found, found.best_mask(0).unwrap(), truth);
-            best_of_three += (0..3).map(|index| iou(&found, index, truth)).fold(0.0, f64::max);
-            let bounds = Prompt { bounding_box: Some(prompt.bounds), ..Prompt::default() };
+            best_of_three += (0..3)
+                .map(|index| iou(&found, index, truth))
+                .fold(0.0, f64::max);
+            let bounds = Prompt {
+                bounding_box: Some(prompt.bounds),
+                ..Prompt::default()
+            };
             boxed += iou(&demo.predict(&image, bounds, false), 0, truth);
         }
     }
     let count = SCENES as f64 * PROMPTS_PER_SCENE as f64;
     let [clicked, best_of_three, boxed] = [clicked, best_of_three, boxed].map(|sum| sum / count);
-    println!("mean IoU over {SCENES} scenes: click {clicked:.3}, best of three {best_of_three:.3}, box {boxed:.3}");
-    assert!(clicked > 0.66 && best_of_three > 0.71 && boxed > 0.72, "{clicked} {best_of_three} {boxed}");
+    println!(
+        "mean IoU over {SCENES} scenes: click {clicked:.3}, best of three {best_of_three:.3}, box {boxed:.3}"
+    );
+    assert!(
+        clicked > 0.66 && best_of_three > 0.71 && boxed > 0.72,
+        "{clicked} {best_of_three} {boxed}"
+    );
 }
 
 #[test]
@@ -116,6 +151,9 @@ fn corrections_with_the_earlier_mask_as_input_do_not_lose_the_object() {
     assert!(second > first, "refined {second}, first click {first}");
 }
 
+/// The bytes of a pixel in some format.
+type Arrange = fn(&[u8; 3]) -> Vec<u8>;
+
 #[test]
 fn one_picture_in_any_format_and_stride_gives_one_mask() {
     let demo = Demo::new();
@@ -124,7 +162,7 @@ fn one_picture_in_any_format_and_stride_gives_one_mask() {
     let point = scene.prompts(7, 1)[0].click;
     let expected = demo.predict(&demo.scene(&scene), click(&point), true);
     let pixels = || scene.image.pixels.as_chunks::<3>().0.iter();
-    let padded = |channels: usize, pixel: fn(&[u8; 3]) -> Vec<u8>| {
+    let padded = |channels: usize, pixel: Arrange| {
         let stride = width * channels + 13;
         let mut data = vec![0xAB; stride * height];
         for (index, rgb) in pixels().enumerate() {
@@ -133,7 +171,7 @@ fn one_picture_in_any_format_and_stride_gives_one_mask() {
         }
         (stride, data)
     };
-    let forms: [(PixelFormat, usize, fn(&[u8; 3]) -> Vec<u8>); 4] = [
+    let forms: [(PixelFormat, usize, Arrange); 4] = [
         (PixelFormat::Rgb8, 3, |&[r, g, b]| vec![r, g, b]),
         (PixelFormat::Bgr8, 3, |&[r, g, b]| vec![b, g, r]),
         (PixelFormat::Rgba8, 4, |&[r, g, b]| vec![r, g, b, 7]),
@@ -144,7 +182,11 @@ fn one_picture_in_any_format_and_stride_gives_one_mask() {
         let image = demo.image(format, (width as u32, height as u32), stride, &data);
         let found = demo.predict(&image, click(&point), true);
         for index in 0..3 {
-            assert_eq!(found.logits(index).unwrap(), expected.logits(index).unwrap(), "{format}");
+            assert_eq!(
+                found.logits(index).unwrap(),
+                expected.logits(index).unwrap(),
+                "{format}"
+            );
         }
     }
 }
@@ -154,16 +196,30 @@ fn images_from_one_pixel_to_a_hundred_megapixels_get_masks_of_their_size() {
     let demo = Demo::new();
     for (width, height) in [(1, 1), (1, 700), (3000, 17), (257, 255), (10_000, 10_000)] {
         let data: Vec<u8> = (0..width * height).map(|i| (i % 251) as u8).collect();
-        let image = demo.image(PixelFormat::Gray8, (width as u32, height as u32), width, &data);
+        let image = demo.image(
+            PixelFormat::Gray8,
+            (width as u32, height as u32),
+            width,
+            &data,
+        );
         let point = [width as f32 / 2.0, height as f32 / 2.0];
         let found = demo.predict(&image, click(&point), false);
         let extent = found.extent(0).unwrap();
         let [_, _, x1, y1] = extent.bounding_box.corners();
-        assert!(x1 as usize <= width && y1 as usize <= height, "{width}x{height}: {extent:?}");
+        assert!(
+            x1 as usize <= width && y1 as usize <= height,
+            "{width}x{height}: {extent:?}"
+        );
         assert_eq!(found.image_size, (width as u32, height as u32));
         let rle = found.mask(0).unwrap().rle();
         assert_eq!(rle.area(), extent.area);
-        assert!(found.logits(0).unwrap().iter().all(|logit| logit.is_finite()));
+        assert!(
+            found
+                .logits(0)
+                .unwrap()
+                .iter()
+                .all(|logit| logit.is_finite())
+        );
     }
 }
 
@@ -173,7 +229,10 @@ fn many_objects_in_one_call_are_those_of_single_calls() {
     let scene = Scene::draw(21);
     let image = demo.scene(&scene);
     let given = scene.prompts(21, 12);
-    let points: Vec<[[f32; 2]; 2]> = given.iter().map(|prompt| [prompt.click, [0.5, 0.5]]).collect();
+    let points: Vec<[[f32; 2]; 2]> = given
+        .iter()
+        .map(|prompt| [prompt.click, [0.5, 0.5]])
+        .collect();
     let prompts: Vec<Prompt<'_>> = given
         .iter()
         .zip(&points)
@@ -190,8 +249,15 @@ fn many_objects_in_one_call_are_those_of_single_calls() {
     for (object, prompt) in prompts.iter().enumerate() {
         let alone = demo.predict(&image, *prompt, true);
         for mask in 0..3 {
-            let (a, b) = (together.logits(3 * object + mask).unwrap(), alone.logits(mask).unwrap());
-            let apart = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let (a, b) = (
+                together.logits(3 * object + mask).unwrap(),
+                alone.logits(mask).unwrap(),
+            );
+            let apart = a
+                .iter()
+                .zip(b)
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f32::max);
             let size = b.iter().map(|b| b.abs()).fold(1.0, f32::max);
             assert!(apart <= 1e-4 * size, "object {object}: {apart}");
         }
