@@ -13,7 +13,7 @@ fn run(source: &str, extra: &[&str], args: impl Fn(&Path) -> Vec<String>) -> Str
     let home = tempfile::tempdir().unwrap();
     library::install(home.path());
     let backend = fake_backend::install(home.path(), "fake", &[]);
-    let program = library::program(source, &[&["-lm"], extra].concat());
+    let program = library::program(&[c::root().join(source)], extra);
     library::succeed(library::command(&program, home.path()).args(args(&backend)))
 }
 
@@ -28,8 +28,7 @@ fn the_contract_holds_for_a_c_program() {
 
 #[test]
 fn the_address_and_leak_sanitizers_find_nothing_in_the_contract_program() {
-    let flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
-    assert!(run("tests/c/contract.c", &flags, path_alone).contains("contract kept"));
+    assert!(run("tests/c/contract.c", &c::SANITIZERS, path_alone).contains("contract kept"));
 }
 
 /// Proof that the test above can fail.
@@ -41,7 +40,7 @@ fn the_address_sanitizer_would_find_a_leak_and_an_overrun() {
              bytes = malloc((size_t)argc); {fault} return 0; }}\n"
         );
         let file = c::source_file(&source, "fault");
-        let program = c::program(&file, &["-fsanitize=address", "-O0"]);
+        let program = c::program(&[file], &["-fsanitize=address", "-O0"]);
         let output = Command::new(program).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(

@@ -84,7 +84,7 @@ fn without_any_backend_memory_can_be_asked_for_and_a_model_gives_an_error_with_a
 {
     let home = tempfile::tempdir().unwrap();
     let installed = library::install(home.path());
-    let program = c::program(&c::root().join("tests/c/no_backend.c"), &["-ldl"]);
+    let program = c::program(&[c::root().join("tests/c/no_backend.c")], &["-ldl"]);
     let said = library::succeed(library::command(&program, home.path()).arg(&installed));
     for part in [
         "libtorch",

@@ -1,7 +1,9 @@
 #include "arguments.h"
 
-#include <inttypes.h>
+#include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char USAGE[] =
@@ -22,7 +24,8 @@ static int add_click(arguments *read, const char *text) {
     float x, y;
     int label = 1, end = 0;
     if (sscanf(text, "%f,%f%n", &x, &y, &end) != 2) return refuse("--point", text, "X,Y or X,Y,LABEL");
-    if (text[end] && (sscanf(text + end, ",%d%n", &label, &end) != 1 || (label != 0 && label != 1))) {
+    const char *rest = text + end;
+    if (*rest && (sscanf(rest, ",%d%n", &label, &end) != 1 || rest[end] || (label != 0 && label != 1))) {
         return refuse("--point", text, "a label of 1 (in the object) or 0 (outside)");
     }
     if (object->num_clicks == MAX_CLICKS) return refuse("--point", text, "no more than 32 of them");
@@ -47,8 +50,17 @@ static int add_box(arguments *read, const char *text) {
     return 1;
 }
 
+/* A whole number that fits; "%u" would take -1 for one. */
+static int read_number(const char *text, uint64_t largest, uint64_t *number) {
+    char *end;
+    errno = 0;
+    const unsigned long long value = strtoull(text, &end, 10);
+    *number = value;
+    return isdigit((unsigned char)*text) && !*end && !errno && value <= largest;
+}
+
 static int read_option(arguments *read, const char *option, const char *value) {
-    int end = 0;
+    uint64_t threads;
     if (!strcmp(option, "--image")) read->image = value;
     else if (!strcmp(option, "--checkpoint")) read->checkpoint = value;
     else if (!strcmp(option, "--backend")) read->backend = value;
@@ -57,9 +69,10 @@ static int read_option(arguments *read, const char *option, const char *value) {
     else if (!strcmp(option, "--point")) return add_click(read, value);
     else if (!strcmp(option, "--box")) return add_box(read, value);
     else if (!strcmp(option, "--seed")) {
-        if (sscanf(value, "%" SCNu64 "%n", &read->seed, &end) != 1 || value[end]) return refuse(option, value, "a number");
+        if (!read_number(value, UINT64_MAX, &read->seed)) return refuse(option, value, "a number");
     } else if (!strcmp(option, "--threads")) {
-        if (sscanf(value, "%" SCNu32 "%n", &read->threads, &end) != 1 || value[end]) return refuse(option, value, "a number");
+        if (!read_number(value, UINT32_MAX, &threads)) return refuse(option, value, "a number");
+        read->threads = (uint32_t)threads;
     } else {
         return refuse(option, "", "another option");
     }

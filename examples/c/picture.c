@@ -61,8 +61,8 @@ const char *picture_read_ppm(picture *read, const char *path) {
 
 static const uint8_t WHITE[3] = {255, 255, 255}, GREEN[3] = {30, 200, 70}, RED[3] = {230, 40, 40};
 static const uint8_t YELLOW[3] = {255, 225, 50};
-static const uint8_t MASK_COLOURS[][3] = {{255, 60, 60}, {40, 120, 255}, {255, 190, 0}, {0, 190, 110},
-                                          {200, 70, 230}, {0, 200, 220}, {255, 120, 0}, {150, 90, 40}};
+static const uint8_t MASK_COLOURS[][3] = {{235, 50, 60}, {30, 110, 255}, {255, 180, 0}, {0, 175, 100},
+                                          {190, 60, 225}, {0, 190, 215}, {255, 115, 0}, {150, 90, 40}};
 
 static void blend(picture *onto, long x, long y, const uint8_t colour[3], double share) {
     if (x < 0 || y < 0 || x >= (long)onto->width || y >= (long)onto->height) return;
@@ -83,14 +83,27 @@ void picture_paste(picture *onto, const picture *from, uint32_t x) {
     }
 }
 
-/* Whether a pixel outside the mask, or the edge of the image, lies within `near` of (x, y). */
-static int is_contour(const uint8_t *mask, long width, long height, uint64_t row_stride, long x, long y, long near) {
-    for (long dy = -near; dy <= near; dy++) {
-        for (long dx = -near; dx <= near; dx++) {
-            if (dx * dx + dy * dy > near * near) continue;
-            if (x + dx < 0 || y + dy < 0 || x + dx >= width || y + dy >= height) return 1;
-            if (!mask[(uint64_t)(y + dy) * row_stride + (uint64_t)(x + dx)]) return 1;
+void picture_fade(picture *faded, uint32_t x0) {
+    for (uint32_t y = 0; y < faded->height; y++) {
+        for (uint32_t x = x0; x < faded->width; x++) {
+            uint8_t *pixel = faded->rgb + 3 * ((size_t)y * faded->width + x);
+            const double gray = 0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2];
+            /* A trace of the colours stays, so that objects can still be told apart. */
+            for (int i = 0; i < 3; i++) pixel[i] = (uint8_t)(0.9 * gray + 0.1 * pixel[i] + 0.5);
         }
+    }
+}
+
+/* Whether the mask or the image ends within `near` of (x, y), seen in eight directions: all around would take minutes
+ * for a large photograph. */
+static int is_contour(const uint8_t *mask, long width, long height, uint64_t row_stride, long x, long y, long near) {
+    const long slant = (7 * near + 5) / 10;
+    const long steps[8][2] = {{near, 0}, {-near, 0}, {0, near}, {0, -near},
+                              {slant, slant}, {-slant, slant}, {slant, -slant}, {-slant, -slant}};
+    for (int i = 0; i < 8; i++) {
+        const long at_x = x + steps[i][0], at_y = y + steps[i][1];
+        if (at_x < 0 || at_y < 0 || at_x >= width || at_y >= height) return 1;
+        if (!mask[(uint64_t)at_y * row_stride + (uint64_t)at_x]) return 1;
     }
     return 0;
 }
@@ -102,8 +115,10 @@ void picture_draw_mask(picture *onto, uint32_t x0, const uint8_t *mask, uint32_t
     for (long y = 0; y < (long)height; y++) {
         for (long x = 0; x < (long)width; x++) {
             if (!mask[(uint64_t)y * row_stride + (uint64_t)x]) continue;
-            blend(onto, x0 + x, y, colour, 0.45);
-            if (is_contour(mask, width, height, row_stride, x, y, line)) blend(onto, x0 + x, y, WHITE, 0.9);
+            /* A white line outside of a line of the mask's colour shows on light and dark grounds alike. */
+            if (is_contour(mask, width, height, row_stride, x, y, line)) blend(onto, x0 + x, y, WHITE, 1);
+            else if (is_contour(mask, width, height, row_stride, x, y, 3 * line)) blend(onto, x0 + x, y, colour, 1);
+            else blend(onto, x0 + x, y, colour, 0.5);
         }
     }
 }

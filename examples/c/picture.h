@@ -22,10 +22,13 @@ void picture_free(picture *p);
 /* Copies a picture into a larger one, its left edge at column x. */
 void picture_paste(picture *onto, const picture *from, uint32_t x);
 
+/* Takes most of the colour out of what lies right of column x0, so that masks stand out. */
+void picture_fade(picture *faded, uint32_t x0);
+
 /* The drawing functions take positions in pixels of a picture that picture_paste put at column x0. */
 
 /* Tints where mask (a byte a pixel, width x height of the pasted picture, row_stride apart) is not 0, and draws its
- * contour. index chooses the colour. */
+ * contour in white and colour. index chooses the colour. */
 void picture_draw_mask(picture *onto, uint32_t x0, const uint8_t *mask, uint32_t width, uint32_t height,
                        uint64_t row_stride, unsigned index);
 

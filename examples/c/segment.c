@@ -199,6 +199,7 @@ static int draw(session *s, const arguments *given, finding *findings) {
     memset(s->output.rgb, 255, (size_t)s->output.width * s->output.height * 3);
     picture_paste(&s->output, &s->input, 0);
     picture_paste(&s->output, &s->input, right);
+    picture_fade(&s->output, right);
     for (uint32_t i = 0; i < given->num_objects; i++) {
         const object_prompt *object = &given->objects[i];
         if (object->has_box) picture_draw_box(&s->output, 0, object->box);

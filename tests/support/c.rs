@@ -32,6 +32,9 @@ impl Language {
 
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
+/// A finding of these ends the program with an exit status that is not 0.
+pub const SANITIZERS: [&str; 2] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+
 /// The folder of the committed headers.
 pub fn include_dir() -> PathBuf {
     root().join("include")
@@ -80,15 +83,27 @@ pub fn check_syntax(source: &str, language: Language) {
 
 /// Compiles and runs a C99 program and returns what it printed.
 pub fn run(source: &str) -> String {
-    let program = program(&source_file(source, "program"), &[] as &[&str]);
+    let program = program(&[source_file(source, "program")], &[] as &[&str]);
     let output = Command::new(&program).output().expect("the program starts");
     assert!(output.status.success(), "{}: {output:?}", program.display());
     String::from_utf8(output.stdout).expect("the program prints UTF-8")
 }
 
 /// Compiles a C99 program and returns its path.
-pub fn program(source: &Path, args: &[impl AsRef<OsStr>]) -> PathBuf {
-    build(&[source.to_owned()], env::consts::EXE_SUFFIX, args)
+pub fn program(sources: &[PathBuf], args: &[impl AsRef<OsStr>]) -> PathBuf {
+    build(sources, env::consts::EXE_SUFFIX, args)
+}
+
+/// The C sources of a folder of the project.
+pub fn sources_in(folder: &str) -> Vec<PathBuf> {
+    let files = fs::read_dir(root().join(folder)).expect("the project has the folder");
+    let mut sources: Vec<PathBuf> = files
+        .flatten()
+        .map(|file| file.path())
+        .filter(|path| path.extension() == Some(OsStr::new("c")))
+        .collect();
+    sources.sort();
+    sources
 }
 
 /// Compiles a C99 shared library and returns its path. The name of the file says nothing; copy it to where it belongs.

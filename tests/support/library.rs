@@ -44,15 +44,15 @@ pub fn command(program: &Path, home: &Path) -> Command {
     command
 }
 
-/// Compiles a program of `tests/c` or `examples/c` against the header and the library.
-pub fn program(source: &str, args: &[&str]) -> PathBuf {
+/// Compiles a program against the header and the library.
+pub fn program(sources: &[PathBuf], args: &[&str]) -> PathBuf {
     let library = path();
     let args: Vec<&OsStr> = args
         .iter()
         .map(OsStr::new)
         .chain([library.as_os_str()])
         .collect();
-    c::program(&c::root().join(source), &args)
+    c::program(sources, &args)
 }
 
 /// What a command printed, which must have succeeded.
