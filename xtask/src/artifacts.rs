@@ -9,13 +9,6 @@ use serde_json::Value;
 use crate::libtorch::Libtorch;
 use crate::{paths, process};
 
-/// How optimised a build is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
-    Dev,
-    Release,
-}
-
 /// What was built.
 #[derive(Clone, Debug)]
 pub struct Artifacts {
@@ -32,14 +25,18 @@ impl Artifacts {
     }
 }
 
-/// Builds the library and the torch plugin.
-pub fn build(libtorch: &Libtorch, profile: Profile) -> Result<Artifacts> {
+/// Builds the library and the torch plugin, optimised.
+pub fn build(libtorch: &Libtorch) -> Result<Artifacts> {
     let mut command = process::cargo();
-    command.args(["build", "--package", "sam-mm", "--package", "sam-mm-torch"]);
+    command.args([
+        "build",
+        "--release",
+        "--package",
+        "sam-mm",
+        "--package",
+        "sam-mm-torch",
+    ]);
     command.arg("--message-format=json-render-diagnostics");
-    if profile == Profile::Release {
-        command.arg("--release");
-    }
     libtorch.set_for_build(&mut command);
     command.stdout(Stdio::piped());
     let messages = process::output(&mut command)?;

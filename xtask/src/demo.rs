@@ -9,12 +9,12 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ImageEncoder, ImageReader};
 
 use crate::arguments::DemoOptions;
-use crate::artifacts::{self, Artifacts, Profile};
+use crate::artifacts::{self, Artifacts};
 use crate::{c_example, libtorch, process};
 
 pub fn run(options: &DemoOptions, existing: Option<&Path>) -> Result<()> {
     let libtorch = libtorch::ensure(existing)?;
-    let artifacts = artifacts::build(&libtorch, Profile::Release)?;
+    let artifacts = artifacts::build(&libtorch)?;
     let program = compile(&artifacts)?;
     fs::create_dir_all(&options.out)
         .with_context(|| format!("{} cannot be made", options.out.display()))?;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::artifacts::{self, Profile};
+use crate::artifacts;
 use crate::progress::{Progress, folder_size};
 use crate::{libtorch, paths, process};
 
@@ -229,7 +229,7 @@ pub fn tool(module: &str, existing: Option<&Path>) -> Result<Command> {
     let torch = libtorch::ensure_python_torch(&python)?;
     let packages = ensure_tool_packages(&python)?;
     let libtorch = libtorch::ensure(existing)?;
-    let artifacts = artifacts::build(&libtorch, Profile::Release)?;
+    let artifacts = artifacts::build(&libtorch)?;
     let tools = paths::root().join("tools");
     let search = [tools.clone(), tools.join("goldens"), packages, torch];
     let mut command = python.command();

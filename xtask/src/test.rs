@@ -7,19 +7,16 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 
 use crate::arguments::TestOptions;
-use crate::artifacts::{self, Profile};
 use crate::{libtorch, process};
 
 pub fn run(options: &TestOptions, existing: Option<&Path>) -> Result<()> {
     let libtorch = libtorch::ensure(existing)?;
-    let artifacts = artifacts::build(&libtorch, Profile::Dev)?;
     let mut command = process::cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]);
     command.args(&options.filter);
     libtorch.set_for_build(&mut command);
     libtorch.set_for_callers(&mut command);
     libtorch.set_for_linked(&mut command)?;
-    command.env("SAM_MM_TEST_TORCH_PLUGIN", &artifacts.plugin);
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let mut counts = Counts::default();
     for line in BufReader::new(child.stdout.take().context("its output is piped")?).lines() {

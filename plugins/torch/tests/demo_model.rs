@@ -1,6 +1,7 @@
 //! The whole way with the demo model: pixels and prompts in, through the loader and the plugin, masks out.
 
-use std::path::PathBuf;
+mod common;
+
 use std::sync::Arc;
 
 use sam_mm::backend::{DeviceName, DeviceRequest, Precision};
@@ -25,7 +26,7 @@ impl Demo {
     fn new() -> Self {
         let options = Options {
             device: DeviceRequest::Named(DeviceName::Cpu),
-            backend_path: Some(plugin()),
+            backend_path: Some(common::plugin()),
             ..Options::default()
         };
         let context = Arc::new(Context::new(options, None).unwrap());
@@ -57,19 +58,6 @@ impl Demo {
     fn predict(&self, image: &RegisteredImage, prompt: Prompt<'_>, multimask: bool) -> Prediction {
         predict(&self.model, image, &[prompt], multimask).unwrap()
     }
-}
-
-/// The plugin that was built along with this test.
-fn plugin() -> PathBuf {
-    let name = format!(
-        "{}sam_mm_torch{}",
-        std::env::consts::DLL_PREFIX,
-        std::env::consts::DLL_SUFFIX
-    );
-    let test = std::env::current_exe().unwrap();
-    let plugin = test.parent().unwrap().join(name);
-    assert!(plugin.exists(), "{} was not built", plugin.display());
-    plugin
 }
 
 fn iou(prediction: &Prediction, index: usize, truth: &Mask) -> f64 {

@@ -1,19 +1,12 @@
 //! The plugin as the host meets it: a shared library behind a table of functions.
 
-use std::sync::Arc;
+mod common;
 
 use sam_mm::backend::{Plugin, libtorch};
 
-/// The plugin lies beside the test, where cargo builds both.
-fn plugin() -> Arc<Plugin> {
-    let test = std::env::current_exe().unwrap();
-    let path = test.with_file_name("libsam_mm_torch.so");
-    Plugin::load(&path, &libtorch::Settings::default()).unwrap()
-}
-
 #[test]
 fn the_plugin_says_which_libtorch_it_stands_on() {
-    let plugin = plugin();
+    let plugin = Plugin::load(&common::plugin(), &libtorch::Settings::default()).unwrap();
     assert_eq!(plugin.name(), "torch");
     let version = plugin.version();
     assert!(version.ends_with("(libtorch 2.11.0)"), "{version}");

@@ -64,6 +64,14 @@ pub fn ensure(existing: Option<&Path>) -> Result<Libtorch> {
     }
 }
 
+/// Tells a program that loads sam-mm of the libtorch that was named, if one was; installs none.
+pub fn set_if_given(command: &mut Command, existing: Option<&Path>) -> Result<()> {
+    if let Some(root) = existing {
+        use_existing(root)?.set_for_callers(command);
+    }
+    Ok(())
+}
+
 /// The folder with PyTorch for Python. Importing it takes the parts for a GPU, whether there is one or not.
 pub fn ensure_python_torch(python: &Python) -> Result<PathBuf> {
     python.require_supported()?;
