@@ -49,7 +49,7 @@ pub enum BackendError {
         reason: String,
     },
     /// A function of the plugin failed.
-    #[error("{0}")]
+    #[error(transparent)]
     Plugin(#[from] PluginError),
 }
 

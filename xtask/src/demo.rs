@@ -1,11 +1,13 @@
 //! `cargo xtask demo`: a picture becomes masks, by a C program.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::codecs::pnm::{PnmEncoder, PnmSubtype, SampleEncoding};
 use image::{ImageEncoder, ImageReader};
 
 use crate::arguments::DemoOptions;
@@ -73,9 +75,8 @@ fn add_input(command: &mut Command, options: &DemoOptions, scratch: &Path) -> Re
 
 /// Decodes a picture into the plain format that the C program reads.
 fn to_ppm(picture: &Path, ppm: &Path) -> Result<()> {
-    let mut reader = ImageReader::open(picture)
-        .with_context(|| format!("{} cannot be opened", picture.display()))?
-        .with_guessed_format()?;
+    let opened = ImageReader::open(picture).and_then(ImageReader::with_guessed_format);
+    let mut reader = opened.with_context(|| format!("{} cannot be read", picture.display()))?;
     reader.no_limits();
     let decoded = reader.decode().with_context(|| {
         format!(
@@ -83,7 +84,10 @@ fn to_ppm(picture: &Path, ppm: &Path) -> Result<()> {
             picture.display()
         )
     })?;
-    decoded.into_rgb8().save(ppm)?;
+    // Saving under this name alone would write the newer PAM.
+    let file = BufWriter::new(File::create(ppm)?);
+    let encoder = PnmEncoder::new(file).with_subtype(PnmSubtype::Pixmap(SampleEncoding::Binary));
+    decoded.into_rgb8().write_with_encoder(encoder)?;
     Ok(())
 }
 
@@ -100,4 +104,38 @@ fn compress(file: &Path) -> Result<()> {
         )?;
     fs::write(file, packed)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_becomes_what_the_c_program_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.png", "b.jpg", "two words, ünïcode.ppm"] {
+            let picture = folder.path().join(name);
+            image::RgbImage::from_pixel(3, 2, image::Rgb([9, 9, 9]))
+                .save(&picture)
+                .unwrap();
+            let ppm = folder.path().join("picture.ppm");
+            to_ppm(&picture, &ppm).unwrap();
+            let bytes = fs::read(ppm).unwrap();
+            assert!(bytes.starts_with(b"P6\n3 2 255\n"), "{name}: {bytes:?}");
+            assert_eq!(bytes.len(), 11 + 18, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_picture_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("text.jpg");
+        fs::write(&text, "words").unwrap();
+        let missing = folder.path().join("missing.png");
+        for path in [text.as_path(), missing.as_path(), folder.path()] {
+            let error = to_ppm(path, &folder.path().join("picture.ppm")).unwrap_err();
+            let words = error.to_string();
+            assert!(words.contains(path.to_str().unwrap()), "{words}");
+        }
+    }
 }
