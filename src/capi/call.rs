@@ -7,6 +7,7 @@ use std::sync::{Arc, Once};
 
 use super::error::sam_mm_error;
 use super::status::SAM_MM_OK;
+use super::structs::{self, CStruct};
 use crate::context::Context;
 use crate::error::Error;
 
@@ -67,6 +68,15 @@ pub unsafe fn call(
         }
     }
     code
+}
+
+/// The body of every `sam_mm_…_init(&s, sizeof s)` for a struct.
+///
+/// # Safety
+/// `target` is NULL or points to `struct_size` writable bytes.
+pub unsafe fn call_init<T: CStruct>(target: *mut T, struct_size: u32) -> i32 {
+    // SAFETY: passed on from the caller.
+    unsafe { call(std::ptr::null_mut(), |_| structs::init(target, struct_size)) }
 }
 
 /// Runs the body of an exported function that cannot fail; after a panic it gives `otherwise`.

@@ -4,7 +4,7 @@ use std::ffi::{CString, c_char, c_void};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use super::call::{call, clear, quiet};
+use super::call::{call, call_init, clear, quiet};
 use super::error::{c_text, sam_mm_error};
 use super::handle::Table;
 use super::log::{SAM_MM_LOG_WARN, sam_mm_log_fn, sink};
@@ -78,11 +78,7 @@ pub unsafe extern "C" fn sam_mm_options_init(
     struct_size: u32,
 ) -> i32 {
     // SAFETY: passed on from the caller.
-    unsafe {
-        call(std::ptr::null_mut(), |_| {
-            structs::init(options, struct_size)
-        })
-    }
+    unsafe { call_init(options, struct_size) }
 }
 
 /// Makes a context. `options` may be NULL for defaults; what it points to is borrowed for the call. No backend is

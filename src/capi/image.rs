@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::call::{call, clear, quiet};
+use super::call::{call, call_init, clear, quiet};
 use super::context::{CONTEXTS, sam_mm_context};
 use super::error::sam_mm_error;
 use super::handle::Table;
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn sam_mm_image_desc_init(
     struct_size: u32,
 ) -> i32 {
     // SAFETY: passed on from the caller.
-    unsafe { call(std::ptr::null_mut(), |_| structs::init(desc, struct_size)) }
+    unsafe { call_init(desc, struct_size) }
 }
 
 /// Makes an image from pixels, which are copied (three bytes a pixel, one for gray). Nothing is computed yet: the first

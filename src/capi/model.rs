@@ -4,7 +4,7 @@ use std::ffi::{CString, c_char};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::call::{call, clear, quiet};
+use super::call::{call, call_init, clear, quiet};
 use super::context::{CONTEXTS, sam_mm_context};
 use super::error::{c_text, sam_mm_error};
 use super::handle::Table;
@@ -69,11 +69,7 @@ pub unsafe extern "C" fn sam_mm_model_options_init(
     struct_size: u32,
 ) -> i32 {
     // SAFETY: passed on from the caller.
-    unsafe {
-        call(std::ptr::null_mut(), |_| {
-            structs::init(options, struct_size)
-        })
-    }
+    unsafe { call_init(options, struct_size) }
 }
 
 /// Loads a model onto the context's device; loads the backend first if that has not happened yet. `options` may be

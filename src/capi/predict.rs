@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::call::{call, clear};
+use super::call::{call, call_init, clear};
 use super::error::sam_mm_error;
 use super::image::{IMAGES, sam_mm_image};
 use super::model::{MODELS, sam_mm_model};
@@ -43,7 +43,7 @@ c_struct!(sam_mm_prompt);
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam_mm_prompt_init(prompt: *mut sam_mm_prompt, struct_size: u32) -> i32 {
     // SAFETY: passed on from the caller.
-    unsafe { call(std::ptr::null_mut(), |_| structs::init(prompt, struct_size)) }
+    unsafe { call_init(prompt, struct_size) }
 }
 
 /// What a prediction is asked for: objects by full prompts, objects by boxes alone, or both. Fill it with
@@ -79,11 +79,7 @@ pub unsafe extern "C" fn sam_mm_predict_request_init(
     struct_size: u32,
 ) -> i32 {
     // SAFETY: passed on from the caller.
-    unsafe {
-        call(std::ptr::null_mut(), |_| {
-            structs::init(request, struct_size)
-        })
-    }
+    unsafe { call_init(request, struct_size) }
 }
 
 /// Predicts the masks of the objects that a request points at. Encodes the image first if this model has not seen it

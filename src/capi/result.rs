@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_char};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::call::{call, clear, quiet};
+use super::call::{call, call_init, clear, quiet};
 use super::error::sam_mm_error;
 use super::handle::Table;
 use super::structs::{self, c_struct};
@@ -432,11 +432,7 @@ pub unsafe extern "C" fn sam_mm_polygon_options_init(
     struct_size: u32,
 ) -> i32 {
     // SAFETY: passed on from the caller.
-    unsafe {
-        call(std::ptr::null_mut(), |_| {
-            structs::init(options, struct_size)
-        })
-    }
+    unsafe { call_init(options, struct_size) }
 }
 
 /// Gives the outlines of a mask; `options` may be NULL for exact ones. Made once per set of options, then kept.
