@@ -251,7 +251,7 @@ fn when_nothing_loads_the_error_lists_every_path_and_how_to_get_libtorch() {
     for words in [
         "cannot be opened",
         "does not export sam_mm_backend_query",
-        "cargo xtask setup",
+        "cargo xtask demo",
         "SAM_MM_LIBTORCH",
     ] {
         assert!(text.contains(words), "{words:?} is missing in:\n{text}");

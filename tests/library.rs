@@ -68,10 +68,23 @@ fn neither_torch_nor_cuda_is_linked_and_the_soname_carries_the_abi_version() {
             .map(str::to_owned)
             .collect::<Vec<_>>()
     };
-    let needed = entries("(NEEDED)").join("\n");
-    assert!(needed.contains("libc.so"), "{needed}");
-    for foreign in ["torch", "c10", "cuda", "nvidia", "stdc++"] {
-        assert!(!needed.contains(foreign), "{needed}");
+    let needed = entries("(NEEDED)");
+    assert!(!needed.is_empty(), "{dynamic}");
+    // What every Linux with glibc or musl has; torch, CUDA and a C++ runtime are not among it.
+    let everywhere = [
+        "libc.",
+        "libm.",
+        "libdl.",
+        "libpthread.",
+        "librt.",
+        "libgcc_s.",
+        "ld-linux",
+    ];
+    for library in needed {
+        let is_everywhere = everywhere
+            .iter()
+            .any(|name| library.contains(&format!("[{name}")));
+        assert!(is_everywhere, "{library}");
     }
     assert!(
         entries("(SONAME)").join("").contains("[libsam_mm.so.0]"),
@@ -87,7 +100,8 @@ fn without_any_backend_memory_can_be_asked_for_and_a_model_gives_an_error_with_a
     let program = c::program(&[c::root().join("tests/c/no_backend.c")], &["-ldl"]);
     let said = library::succeed(library::command(&program, home.path()).arg(&installed));
     for part in [
-        "libtorch",
+        "no backend plugin could be loaded",
+        "To get the libtorch backend, run `cargo xtask demo`",
         home.path().to_str().unwrap(),
         "Running on CPU - memory stats not available",
     ] {

@@ -10,10 +10,10 @@ use super::libtorch::Conflict;
 use super::trail::Trail;
 
 /// How to come by the backend that most callers want.
-const HOW_TO_GET_LIBTORCH: &str = "To get the libtorch backend, run `cargo xtask setup` in the sources of sam-mm, \
-     which fetches libtorch 2.11 and builds the plugin; or install libtorch 2.11 and the plugin yourself, put the \
-     plugin beside the sam_mm library or name its file or folder in SAM_MM_BACKEND_PATH, and set SAM_MM_LIBTORCH to \
-     the folder of libtorch.";
+const HOW_TO_GET_LIBTORCH: &str = "To get the libtorch backend, run `cargo xtask demo` in the sources of sam-mm, \
+     which fetches libtorch 2.11 and builds the plugin into target/release; or install libtorch 2.11 and the plugin \
+     yourself, put the plugin beside the sam_mm library or name its file or folder in SAM_MM_BACKEND_PATH, and set \
+     SAM_MM_LIBTORCH to the folder of libtorch.";
 
 /// What can go wrong with a backend. The message says what was wrong, with the values, and what to do.
 #[derive(Clone, Debug, Error)]
