@@ -151,7 +151,7 @@ impl MaskSource for Bitmask {
         let mut line = RunLine::default();
         for (y, row) in (0..).zip(self.pixels.chunks_exact(self.width as usize)) {
             line.clear();
-            line.push_pixels(0, row.iter().map(|&pixel| pixel != 0));
+            line.push_pixels(0, row.len(), |x| row[x] != 0);
             visit(y, line.runs());
         }
     }
@@ -161,8 +161,8 @@ impl MaskSource for Bitmask {
         let width = self.width as usize;
         for x in 0..self.width {
             line.clear();
-            let column = self.pixels[x as usize..].iter().step_by(width);
-            line.push_pixels(0, column.map(|&pixel| pixel != 0));
+            let column = &self.pixels[x as usize..];
+            line.push_pixels(0, self.height as usize, |y| column[y * width] != 0);
             visit(x, line.runs());
         }
     }

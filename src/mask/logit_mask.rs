@@ -119,16 +119,11 @@ impl MaskSource for LogitMask<'_> {
             for (i, value) in blended.iter_mut().enumerate() {
                 *value = weigh(&down.weights, [a[i], b[i], c[i]]);
             }
-            line.push_pixels(
-                pixels.start,
-                across.iter().map(|taps| {
-                    let at = (taps.start - first) as usize;
-                    weigh(
-                        &taps.weights,
-                        [blended[at], blended[at + 1], blended[at + 2]],
-                    ) > 0.0
-                }),
-            );
+            line.push_pixels(pixels.start, across.len(), |x| {
+                let taps = &across[x];
+                let cells = &blended[(taps.start - first) as usize..][..TAPS];
+                weigh(&taps.weights, [cells[0], cells[1], cells[2]]) > 0.0
+            });
         });
     }
 
@@ -144,17 +139,15 @@ impl MaskSource for LogitMask<'_> {
                 &transposed[column * mask_size..][..mask_size]
             });
             let down = &rows.taps()[pixels.start as usize..pixels.end as usize];
-            line.push_pixels(
-                pixels.start,
-                down.iter().map(|taps| {
-                    // Down first, as in `for_each_row`: the rounding, and so the mask, is the same both ways.
-                    let blended = cells.map(|column| {
-                        let column = &column[taps.start as usize..][..TAPS];
-                        weigh(&taps.weights, [column[0], column[1], column[2]])
-                    });
-                    weigh(&across.weights, blended) > 0.0
-                }),
-            );
+            line.push_pixels(pixels.start, down.len(), |y| {
+                let taps = &down[y];
+                // Down first, as in `for_each_row`: the rounding, and so the mask, is the same both ways.
+                let blended = cells.map(|column| {
+                    let column = &column[taps.start as usize..][..TAPS];
+                    weigh(&taps.weights, [column[0], column[1], column[2]])
+                });
+                weigh(&across.weights, blended) > 0.0
+            });
         });
     }
 }

@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 
 use crate::cells::PER_CELL;
 use crate::error::Result;
-use crate::nn::{LayerNorm, Linear, Weights};
+use crate::nn::{LayerNorm, Linear, PackedLinear, Weights};
 use crate::shim::kernels::gelu_products;
 use crate::two_way_transformer::{ImageSide, SharedImage, TwoWayTransformer};
 
@@ -131,17 +131,17 @@ fn widths(input: i64, hidden: i64, output: i64, depth: usize) -> Vec<i64> {
 /// Two transposed convolutions with kernel 2×2 and stride 2: matrix products per cell, because their outputs do not
 /// overlap. Every cell becomes a 2×2 block of 2×2 blocks.
 struct OutputUpscaling {
-    first: Linear,
+    first: PackedLinear,
     norm: LayerNorm,
-    second: Linear,
+    second: PackedLinear,
 }
 
 impl OutputUpscaling {
     fn load(weights: &Weights, dim: i64) -> Result<Self> {
         Ok(Self {
-            first: doubling(&weights.sub(0), dim, dim / 4)?,
+            first: doubling(&weights.sub(0), dim, dim / 4, UPSCALING_CELLS)?,
             norm: LayerNorm::load(&weights.sub(1), dim / 4, EPS)?,
-            second: doubling(&weights.sub(3), dim / 4, dim / 8)?,
+            second: doubling(&weights.sub(3), dim / 4, dim / 8, 4 * UPSCALING_CELLS)?,
         })
     }
 
@@ -199,14 +199,15 @@ fn multiply(mut upscaled: Tensor, kernels: &Tensor, logits: &Tensor, start: i64)
     Ok(logits.f_narrow(2, start, length)?.f_copy_(&products)?)
 }
 
-/// A transposed convolution with kernel 2×2 and stride 2 as a matrix product to `(row, column, channel)` blocks.
-fn doubling(weights: &Weights, inputs: i64, outputs: i64) -> Result<Linear> {
+/// A transposed convolution with kernel 2×2 and stride 2 as a matrix product to `(row, column, channel)` blocks, for
+/// about `rows` cells at a time.
+fn doubling(weights: &Weights, inputs: i64, outputs: i64, rows: i64) -> Result<PackedLinear> {
     let weight = weights
         .tensor("weight", &[inputs, outputs, 2, 2])?
         .f_permute([2, 3, 1, 0])?
         .f_reshape([4 * outputs, inputs])?;
     let bias = weights.tensor("bias", &[outputs])?.f_repeat([4])?;
-    Linear::new(weight, Some(bias))
+    PackedLinear::new(weight, Some(bias), rows)
 }
 
 /// An MLP with ReLU between its layers (`MLP` of `mask_decoder.py`).

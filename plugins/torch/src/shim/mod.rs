@@ -10,7 +10,7 @@ mod runtime;
 
 pub use attention::{AttentionInput, attend, has_attention_kernel};
 pub use failure::{Failure, FailureKind};
-pub use linear::PackedWeight;
+pub use linear::{PackedWeight, row_products};
 pub use memory::{
     AllocatorFigures, MemoryOf, Scope, allocator_settings, figures, limit_cpu, reset_peak, trim,
 };

@@ -15,6 +15,7 @@ use tch::Tensor;
 
 use crate::error::Result;
 use crate::nn::{Linear, Weights};
+use crate::shim::row_products;
 
 /// Widths of an attention of the mask decoder.
 #[derive(Clone, Copy, Debug)]
@@ -232,11 +233,8 @@ impl TokenToImageAttention {
             return self.forward_projected(&q, positioned, cells);
         }
         let q = self.shape.heads_of_all(&q)?.f_bmm(&self.key_weight)?;
-        let scores = self
-            .shape
-            .by_object(&q, batch)?
-            .f_bmm(&positioned.f_transpose(1, 2)?)?;
-        let attended = scores.f_softmax(-1, None)?.f_bmm(cells)?;
+        let scores = row_products(&self.shape.by_object(&q, batch)?, positioned)?;
+        let attended = row_products(&scores.f_softmax(-1, None)?, &cells.f_transpose(1, 2)?)?;
         let values =
             self.value_bias
                 .f_baddbmm(&self.shape.by_head(&attended)?, &self.value_weight, 1, 1)?;
@@ -373,7 +371,7 @@ impl ImageToTokenAttention {
         let k = self.shape.heads_of_all(&k)?;
         let bias = self.shape.by_object(&k.f_bmm(&self.query_bias)?, batch)?;
         let k = self.shape.by_object(&k.f_bmm(&self.query_weight)?, batch)?;
-        let scores = bias.f_baddbmm(&k, &positioned_cells.f_transpose(1, 2)?, 1, 1)?;
+        let scores = row_products(&k, positioned_cells)?.f_add_(&bias)?;
         self.add_absorbed(cells, scores, tokens, &self.out_bias_per_head)
     }
 
