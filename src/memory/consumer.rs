@@ -138,27 +138,25 @@ fn share(consumer: &dyn Consumer, bytes: u64) -> Share {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use proptest::prelude::*;
 
     /// Items of equal size, given back one by one.
-    pub struct Items {
+    struct Items {
         name: &'static str,
         tier: Tier,
         item: u64,
         count: Mutex<u64>,
     }
 
-    impl Items {
-        pub fn new(name: &'static str, tier: Tier, item: u64, count: u64) -> Arc<dyn Consumer> {
-            Arc::new(Self {
-                name,
-                tier,
-                item,
-                count: Mutex::new(count),
-            })
-        }
+    fn items(name: &'static str, tier: Tier, item: u64, count: u64) -> Arc<dyn Consumer> {
+        Arc::new(Items {
+            name,
+            tier,
+            item,
+            count: Mutex::new(count),
+        })
     }
 
     impl Consumer for Items {
@@ -196,9 +194,9 @@ pub(super) mod tests {
     #[test]
     fn the_cheapest_to_have_again_is_asked_first_and_only_the_deficit_is_given_back() {
         let (embeddings, predictions, display) = (
-            Items::new("embeddings", Tier::Device, 10, 10),
-            Items::new("predictions", Tier::Device, 5, 4),
-            Items::new("display", Tier::Device, 1, 3),
+            items("embeddings", Tier::Device, 10, 10),
+            items("predictions", Tier::Device, 5, 4),
+            items("display", Tier::Device, 1, 3),
         );
         let consumers = Consumers::default();
         consumers.register(Rank::Embeddings, &embeddings);
@@ -220,7 +218,7 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_short_on_the_device_is_not_taken_from_the_host() {
-        let host = Items::new("host", Tier::Host, 1, 50);
+        let host = items("host", Tier::Host, 1, 50);
         let consumers = Consumers::default();
         consumers.register(Rank::Predictions, &host);
         assert!(consumers.release(Tier::Device, u64::MAX).is_empty());
@@ -233,7 +231,7 @@ pub(super) mod tests {
     #[test]
     fn a_dropped_consumer_is_not_asked_any_more() {
         let consumers = Consumers::default();
-        let gone = Items::new("gone", Tier::Host, 1, 1);
+        let gone = items("gone", Tier::Host, 1, 1);
         consumers.register(Rank::Predictions, &gone);
         drop(gone);
         assert!(consumers.shares().is_empty());
@@ -241,7 +239,7 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_unused_is_given_back_and_the_rest_stays() {
-        let cache = Items::new("predictions", Tier::Host, 2, 5);
+        let cache = items("predictions", Tier::Host, 2, 5);
         let consumers = Consumers::default();
         consumers.register(Rank::Predictions, &cache);
         assert_eq!(of(&consumers.release_unused()), [("predictions", 8)]);
@@ -255,7 +253,7 @@ pub(super) mod tests {
             counts in proptest::collection::vec((1..50_u64, 0..20_u64), 0..6), deficit in 0..2000_u64,
         ) {
             let consumers = Consumers::default();
-            let held: Vec<_> = counts.iter().map(|&(item, count)| Items::new("items", Tier::Device, item, count)).collect();
+            let held: Vec<_> = counts.iter().map(|&(item, count)| items("cache", Tier::Device, item, count)).collect();
             held.iter().for_each(|consumer| consumers.register(Rank::Predictions, consumer));
             let before = consumers.bytes(Tier::Device);
             let released = consumers.release(Tier::Device, deficit);

@@ -190,7 +190,8 @@ pub struct Choice {
     pub index: usize,
     /// Bytes it needs.
     pub needed: u64,
-    /// Bytes that the caches of its tier must give back first.
+    /// Bytes that the caches of its tier must give back first; on the device the allocator is emptied after that, so
+    /// that they get there.
     pub release: u64,
     /// Ways that were passed over for it.
     pub skipped: Vec<Skipped>,

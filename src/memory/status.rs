@@ -29,7 +29,8 @@ pub enum Status {
 }
 
 /// A [`Status`] without its numbers, the graver the larger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Level {
     /// See [`Status::Ok`].
     Ok,

@@ -16,8 +16,8 @@ pub use health::{Health, HealthState};
 pub use profile::{Delta, MemoryProfile, Profiling, Snapshot};
 pub use recommendation::{Recommendation, Topic, recommend};
 pub use report::{
-    CacheReport, CacheReports, DeviceReport, Optimizations, Outcomes, Peaks, RecoveryReport,
-    Report, RungReport, Warnings,
+    CacheReport, CacheReports, DeviceReport, Optimizations, Outcomes, RecoveryReport, Report,
+    RungReport, Warnings,
 };
 
 use super::config::MemoryConfig;
@@ -51,7 +51,7 @@ pub struct Analytics {
 struct State {
     operations: Outcomes,
     caches: CacheReports,
-    peaks: Peaks,
+    peaks: Snapshot,
     warnings: Warnings,
     crossings: Crossings,
     optimizations: Optimizations,
@@ -95,7 +95,8 @@ impl Analytics {
         config: &MemoryConfig,
     ) -> Option<Crossing> {
         let mut state = self.lock();
-        state.peaks.raise(&Snapshot::new(reading, allocator, host));
+        let seen = Snapshot::new(reading, allocator, host);
+        state.peaks = state.peaks.maximum(&seen);
         let crossing = state.crossings.observe(&status::check(reading, config))?;
         if crossing.to > crossing.from {
             match crossing.to {
@@ -124,7 +125,7 @@ impl Analytics {
     /// An operation was profiled.
     pub fn profile(&self, profile: MemoryProfile) {
         let mut state = self.lock();
-        state.peaks.raise(&profile.after);
+        state.peaks = state.peaks.maximum(&profile.peak);
         push(&mut state.profiles, profile);
     }
 
@@ -138,9 +139,7 @@ impl Analytics {
     ) -> Report {
         let state = self.lock();
         let mut report = Report {
-            status: status::check(reading, config)
-                .level()
-                .map_or_else(|| "unknown".to_owned(), |level| level.to_string()),
+            status: status::check(reading, config).level(),
             device: reading.figures().map(DeviceReport::from),
             host_utilization: host.map(HostMemory::utilization),
             operations: state.operations,

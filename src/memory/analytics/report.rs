@@ -10,12 +10,13 @@ use super::recommendation::Recommendation;
 use crate::memory::consumer::Share;
 use crate::memory::figures::Figures;
 use crate::memory::recovery::{RecoveryRecord, Rung};
+use crate::memory::status::Level;
 
 /// Everything that was counted, and what memory is like now.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// `ok`, `warning`, `critical` or `unknown`.
-    pub status: String,
+    /// How full the device is; `None` when that is not known.
+    pub status: Option<Level>,
     /// The device; `None` on a CPU, or when its figures could not be had.
     pub device: Option<DeviceReport>,
     /// Share of the host's memory in use, 0 to 1.
@@ -26,8 +27,8 @@ pub struct Report {
     pub caches: CacheReports,
     /// What each consumer holds, in the order in which they are asked to give it back.
     pub held: Vec<Share>,
-    /// Largest readings.
-    pub peaks: Peaks,
+    /// Largest readings, each for itself.
+    pub peaks: Snapshot,
     /// Thresholds crossed upwards.
     pub warnings: Warnings,
     /// How often memory was given back.
@@ -54,13 +55,13 @@ impl Report {
 impl Default for Report {
     fn default() -> Self {
         Self {
-            status: "unknown".to_owned(),
+            status: None,
             device: None,
             host_utilization: None,
             operations: Outcomes::default(),
             caches: CacheReports::default(),
             held: Vec::new(),
-            peaks: Peaks::default(),
+            peaks: Snapshot::default(),
             warnings: Warnings::default(),
             optimizations: Optimizations::default(),
             health: Health {
@@ -146,25 +147,6 @@ impl CacheReports {
             embedding: with_rate(self.embedding),
             prediction: with_rate(self.prediction),
         }
-    }
-}
-
-/// Largest readings, in bytes; `None` where there was none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Peaks(Snapshot);
-
-impl Peaks {
-    pub(super) fn raise(&mut self, reading: &Snapshot) {
-        self.0 = self.0.maximum(reading);
-    }
-}
-
-impl std::ops::Deref for Peaks {
-    type Target = Snapshot;
-
-    fn deref(&self) -> &Snapshot {
-        &self.0
     }
 }
 
