@@ -5,7 +5,7 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::config::MonitorConfig;
@@ -186,6 +186,7 @@ impl Trigger {
 /// or when the closure breaks.
 pub struct Monitor {
     stop: Arc<Stop>,
+    id: ThreadId,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -236,6 +237,7 @@ impl Monitor {
             })?;
         Ok(Self {
             stop,
+            id: thread.thread().id(),
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -244,14 +246,12 @@ impl Monitor {
     /// wait for itself: the thread ends after that tick.
     pub fn stop(&self) {
         self.stop.ask();
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread
-            && thread.thread().id() != thread::current().id()
-        {
+        if thread::current().id() == self.id {
+            return;
+        }
+        // Held while it joins: whoever stops it at the same time waits as well.
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take() {
             // A panic in a tick has ended the thread and was reported where it happened.
             let _ = thread.join();
         }
