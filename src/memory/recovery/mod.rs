@@ -4,51 +4,15 @@
 //! operation runs again, and what it gives is what the caller gets. Anything but an out-of-memory, told by its type,
 //! ends the climb at once.
 
-use std::fmt;
-use std::time::Duration;
+mod error;
+mod record;
 
-use serde::Serialize;
-use thiserror::Error;
+use std::time::Duration;
 
 use crate::backend::BackendError;
 
-use super::plan::Help;
-use super::units::Size;
-
-/// A rung of the ladder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rung {
-    /// Caches give back the deficit, and, when that was not enough, the rest.
-    ReleaseCaches,
-    /// The allocator gives what it holds unused back to the device.
-    EmptyAllocator,
-    /// The operation is run with a plan that needs less: chunked attention where it is not in use yet, half precision.
-    LowerPrecision,
-    /// The operation is run on the CPU.
-    Cpu,
-}
-
-impl Rung {
-    /// Every rung, from the first.
-    pub const ALL: [Self; 4] = [
-        Self::ReleaseCaches,
-        Self::EmptyAllocator,
-        Self::LowerPrecision,
-        Self::Cpu,
-    ];
-}
-
-impl fmt::Display for Rung {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ReleaseCaches => "release caches",
-            Self::EmptyAllocator => "empty the allocator",
-            Self::LowerPrecision => "lower precision",
-            Self::Cpu => "run on the CPU",
-        })
-    }
-}
+pub use error::{Exhausted, Failure};
+pub use record::{RecoveryOutcome, RecoveryRecord, Rung, RungOutcome, RungRecord};
 
 /// What an allocation that failed asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,155 +81,6 @@ pub struct Attempt<'a, P> {
     pub rung: Option<Rung>,
     /// How to run it.
     pub plan: &'a P,
-}
-
-/// What came of a rung.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RungOutcome {
-    /// It changed nothing, so the operation was not run again.
-    NothingChanged,
-    /// The operation ran again, and out of memory again.
-    StillOutOfMemory,
-    /// The operation ran again, and succeeded.
-    Recovered,
-    /// The operation ran again, and failed for another reason.
-    OtherFailure,
-}
-
-/// A rung that was climbed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RungRecord {
-    /// Which.
-    pub rung: Rung,
-    /// Bytes it gave back.
-    pub freed: u64,
-    /// Time it took to give them back.
-    #[serde(rename = "took_ms", serialize_with = "super::units::milliseconds")]
-    pub took: Duration,
-    /// Time the operation then ran; zero when it did not.
-    #[serde(
-        rename = "retry_took_ms",
-        serialize_with = "super::units::milliseconds"
-    )]
-    pub retry_took: Duration,
-    /// What came of it.
-    pub outcome: RungOutcome,
-}
-
-impl RungRecord {
-    /// Whether the operation was run again.
-    pub fn retried(&self) -> bool {
-        self.outcome != RungOutcome::NothingChanged
-    }
-}
-
-/// What came of a recovery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RecoveryOutcome {
-    /// A retry succeeded.
-    Recovered,
-    /// No rung helped.
-    OutOfMemory,
-    /// A retry failed for another reason.
-    OtherFailure,
-}
-
-/// A recovery: an operation ran out of memory, and what was done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RecoveryRecord {
-    /// The operation.
-    pub operation: String,
-    /// When it ran out of memory, on the clock of the context.
-    #[serde(rename = "at_ms", serialize_with = "super::units::milliseconds")]
-    pub at: Duration,
-    /// Bytes asked for at first, where known.
-    pub requested: Option<u64>,
-    /// Bytes that were free at first, where known.
-    pub free: Option<u64>,
-    /// The rungs climbed, in order.
-    pub rungs: Vec<RungRecord>,
-    /// What came of it all.
-    pub outcome: RecoveryOutcome,
-}
-
-impl RecoveryRecord {
-    /// The rung that helped.
-    pub fn recovered_by(&self) -> Option<Rung> {
-        let last = self.rungs.last()?;
-        (last.outcome == RungOutcome::Recovered).then_some(last.rung)
-    }
-
-    /// Bytes given back on the way.
-    pub fn freed(&self) -> u64 {
-        self.rungs
-            .iter()
-            .fold(0, |sum, rung| sum.saturating_add(rung.freed))
-    }
-}
-
-/// Memory ran out, and no rung helped.
-#[derive(Debug, Error)]
-#[error(
-    "{operation} ran out of memory{}; tried to {}{}",
-    Numbers(need),
-    Tried(rungs),
-    Help(help)
-)]
-pub struct Exhausted<E> {
-    /// The operation.
-    pub operation: String,
-    /// What the last try asked for and what was free then; where it did not tell, what the first one did.
-    pub need: Need,
-    /// The rungs climbed, in order.
-    pub rungs: Vec<RungRecord>,
-    /// What a person can do.
-    pub help: Vec<String>,
-    /// What the last try said.
-    pub source: E,
-}
-
-/// Why there is no result.
-#[derive(Debug, Error)]
-pub enum Failure<E> {
-    /// Memory ran out, and no rung helped.
-    #[error(transparent)]
-    OutOfMemory(#[from] Exhausted<E>),
-    /// Something else, at the first try or at a later one.
-    #[error(transparent)]
-    Other(E),
-}
-
-struct Numbers<'a>(&'a Need);
-
-impl fmt::Display for Numbers<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(requested) = self.0.requested {
-            write!(f, ": it needs {}", Size(requested))?;
-            if let Some(free) = self.0.free {
-                write!(f, ", {} are free", Size(free))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-struct Tried<'a>(&'a [RungRecord]);
-
-impl fmt::Display for Tried<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, record) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { ", " };
-            write!(f, "{separator}{}", record.rung)?;
-            match record.outcome {
-                RungOutcome::NothingChanged => f.write_str(" (nothing to gain)")?,
-                _ if record.freed > 0 => write!(f, " ({} freed)", Size(record.freed))?,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
 }
 
 /// A run that has ended.
@@ -536,6 +351,7 @@ mod tests {
     use sam_mm_backend_abi::abi;
     use sam_mm_backend_abi::error::BackendError as PluginError;
     use std::cell::{Cell, RefCell};
+    use thiserror::Error;
 
     #[derive(Debug, Error, PartialEq)]
     enum Fault {
