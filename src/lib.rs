@@ -5,6 +5,7 @@
 
 pub mod backend;
 pub mod cache;
+mod callback;
 pub mod capi;
 pub mod context;
 pub mod error;

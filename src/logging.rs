@@ -1,8 +1,6 @@
 //! The log of a context: lines go to the callback its owner registered, and nowhere else.
 
-use std::cell::Cell;
-use std::sync::{PoisonError, RwLock};
-
+use crate::callback::Slot;
 use crate::error::Error;
 
 /// How much a line matters; smaller is graver. The numbers are those of the C API.
@@ -34,48 +32,23 @@ pub type Sink = Box<dyn Fn(Level, &str) + Send + Sync>;
 /// Hands lines of at most a chosen level to a sink.
 #[derive(Default)]
 pub struct Log {
-    sink: RwLock<Option<(Level, Sink)>>,
-}
-
-thread_local! {
-    /// Set while this thread runs a sink, which may call the library again.
-    static IN_SINK: Cell<bool> = const { Cell::new(false) };
+    sink: Slot<(Level, Sink)>,
 }
 
 impl Log {
     /// Replaces the sink; `None` removes it. Returns when the last running call of the former one has ended, so what
     /// that one uses may be freed afterwards.
     pub fn set_sink(&self, sink: Option<(Level, Sink)>) -> Result<(), Error> {
-        if IN_SINK.get() {
-            // Waiting for the running call would be waiting for ourselves.
-            return Err(Error::invalid_argument(
-                "log callback",
-                "cannot be changed from inside a log callback",
-            ));
-        }
-        *self.sink.write().unwrap_or_else(PoisonError::into_inner) = sink;
-        Ok(())
+        self.sink.set("log callback", sink)
     }
 
-    /// Writes a line. Lines that arise inside a sink are dropped: they would call it without end.
+    /// Writes a line. Lines that arise inside a callback are dropped: they would call it without end.
     pub fn write(&self, level: Level, message: &str) {
-        if IN_SINK.get() {
-            return;
-        }
-        let sink = self.sink.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some((most, sink)) = &*sink
-            && level <= *most
-        {
-            struct Leave;
-            impl Drop for Leave {
-                fn drop(&mut self) {
-                    IN_SINK.set(false);
-                }
+        self.sink.with(|(most, sink)| {
+            if level <= *most {
+                sink(level, message);
             }
-            IN_SINK.set(true);
-            let _leave = Leave;
-            sink(level, message);
-        }
+        });
     }
 }
 

@@ -1,0 +1,60 @@
+//! A place for somebody else's callback.
+
+use std::cell::Cell;
+use std::sync::{PoisonError, RwLock};
+
+use crate::error::Error;
+
+thread_local! {
+    /// Set while this thread runs a callback, which may call the library again.
+    static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Holds a callback that can be replaced at any time. On one thread no callback runs inside another one, of whatever
+/// slot: it would be called without end.
+pub struct Slot<T>(RwLock<Option<T>>);
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self(RwLock::new(None))
+    }
+}
+
+impl<T> Slot<T> {
+    /// Replaces the callback; `None` removes it. Returns when the last running call of the former one has ended, so what
+    /// that one uses may be freed afterwards.
+    ///
+    /// # Errors
+    /// From inside a callback; `name` says which one was to be changed.
+    pub fn set(&self, name: &'static str, callback: Option<T>) -> Result<(), Error> {
+        if IN_CALLBACK.get() {
+            // Waiting for the running call would be waiting for ourselves.
+            return Err(Error::invalid_argument(
+                name,
+                "cannot be changed from inside a callback",
+            ));
+        }
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = callback;
+        Ok(())
+    }
+
+    /// Lets `call` call the callback, if there is one and this thread is not inside a callback already.
+    pub fn with(&self, call: impl FnOnce(&T)) {
+        if IN_CALLBACK.get() {
+            return;
+        }
+        if let Some(callback) = &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            IN_CALLBACK.set(true);
+            let _leave = Leave;
+            call(callback);
+        }
+    }
+}
+
+struct Leave;
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        IN_CALLBACK.set(false);
+    }
+}
