@@ -5,4 +5,5 @@ pub mod c;
 pub mod calls;
 pub mod child;
 pub mod fake_backend;
+pub mod fake_gpu;
 pub mod library;

@@ -229,3 +229,6 @@ impl<T> fmt::Debug for Snapshot<T> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -396,3 +396,6 @@ fn only_instance<'gpus>(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;
