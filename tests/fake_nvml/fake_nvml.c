@@ -12,6 +12,8 @@
 #define NO_INSTANCE 0xFFFFFFFFu
 /* The pid of the process that `growing` makes. */
 #define NEIGHBOUR 1u
+/* NVML_VALUE_NOT_AVAILABLE, for the bytes of a process. */
+#define NOT_AVAILABLE UINT64_MAX
 
 enum { DEVICES = 16, PROCESSES = 16 };
 
@@ -226,6 +228,9 @@ static uint64_t grow_and_sum(struct fake_device *device) {
   }
   for (i = 0; i < device->process_count; i++) {
     const process *one = &device->processes[i];
+    if (one->bytes == NOT_AVAILABLE) {
+      continue;
+    }
     if (!one->graphics || find_process(device, one->pid, 0) == NULL) {
       used += one->bytes;
     }

@@ -1,23 +1,19 @@
 //! The fake NVML and the fake CUDA runtime, compiled and steered (`tests/fake_script/README.md`).
 
-use std::ffi::{CString, c_char};
 use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use libloading::Library;
 use tempfile::TempDir;
 
 use super::c;
-
-type Control = unsafe extern "C" fn(*const c_char) -> i32;
-type Value = unsafe extern "C" fn(*const c_char) -> i64;
+use super::scripted::Script;
 
 /// A loaded copy of a fake library with a state of its own, in a folder of its own.
 pub struct FakeLibrary {
-    _folder: TempDir,
+    script: Script,
     path: PathBuf,
-    control: Control,
-    value: Value,
+    _folder: TempDir,
 }
 
 impl FakeLibrary {
@@ -57,24 +53,10 @@ impl FakeLibrary {
         let path = folder.path().join(file);
         fs::copy(c::shared_library(&sources, &args), &path)
             .expect("a test may write to its own folder");
-        // SAFETY: a library of ours whose initialisers do nothing; its symbols have these types. It is leaked, so that
-        // they and its state stay when the probe unloads it.
-        let (control, value) = unsafe {
-            let library = Box::leak(Box::new(
-                Library::new(&path).expect("the fake library can be loaded"),
-            ));
-            (
-                *library
-                    .get::<Control>(c"fake_control")
-                    .expect("it has a script"),
-                *library.get::<Value>(c"fake_value").expect("it has numbers"),
-            )
-        };
         let fake = Self {
-            _folder: folder,
+            script: Script::load(&path, c"fake_control", c"fake_value"),
             path,
-            control,
-            value,
+            _folder: folder,
         };
         commands.iter().for_each(|command| fake.control(command));
         fake
@@ -84,28 +66,12 @@ impl FakeLibrary {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
 
-    /// Runs a command.
-    pub fn control(&self, command: &str) {
-        let text = CString::new(command).expect("a command has no NUL");
-        // SAFETY: the function of the loaded library with a NUL-terminated text.
-        let told = unsafe { (self.control)(text.as_ptr()) };
-        assert_eq!(told, 0, "unknown command {command:?}");
-    }
+impl Deref for FakeLibrary {
+    type Target = Script;
 
-    /// A number.
-    pub fn value(&self, name: &str) -> i64 {
-        let text = CString::new(name).expect("a name has no NUL");
-        // SAFETY: the function of the loaded library with a NUL-terminated text.
-        let value = unsafe { (self.value)(text.as_ptr()) };
-        assert_ne!(value, -1, "unknown number {name:?}");
-        value
-    }
-
-    /// Waits until a call of a function is blocked.
-    pub fn wait_until_blocked(&self, function: &str) {
-        while self.value(&format!("waiting.{function}")) == 0 {
-            std::thread::yield_now();
-        }
+    fn deref(&self) -> &Script {
+        &self.script
     }
 }

@@ -7,3 +7,4 @@ pub mod child;
 pub mod fake_backend;
 pub mod fake_gpu;
 pub mod library;
+pub mod scripted;
