@@ -603,6 +603,42 @@ fn a_driver_that_hangs_holds_up_nobody_and_is_heard_again() {
     assert_eq!((new.value.source, new.stale), (Source::Nvml, false));
 }
 
+// ---- found by themselves
+
+/// The environment of this process, and libraries by the names that drivers and libtorch give them.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_libraries_of_the_system_and_of_the_process_are_found() {
+    use std::env;
+    use support::child::in_child;
+    use support::fake_gpu::install;
+    const FOLDER: &str = "LD_LIBRARY_PATH";
+    let folder = tempfile::tempdir().unwrap();
+    let told = in_child(
+        "the_libraries_of_the_system_and_of_the_process_are_found",
+        |command| {
+            install(folder.path(), "nvml", "libnvidia-ml.so.1", &[]);
+            install(folder.path(), "cudart", "libcudart-0badc0de.so.12", &[]);
+            command
+                .env(FOLDER, folder.path())
+                .env("CUDA_VISIBLE_DEVICES", "GPU-bbbb");
+        },
+        || {
+            let folder = PathBuf::from(env::var_os(FOLDER).unwrap());
+            let nvml = FakeLibrary::at(&folder.join("libnvidia-ml.so.1"));
+            nvml.control(&format!("gpu {GPU_A} 00000000:41:00.0 {} 0 A", 8 * GIB));
+            nvml.control(&format!("gpu {GPU_B} 00000000:01:00.0 {} 0 B", 16 * GIB));
+            let by_environment = DeviceProbes::open(ProbeOptions::default(), 0).read(None);
+            // What the process has loaded counts for more than the variable.
+            let cudart = FakeLibrary::at(&folder.join("libcudart-0badc0de.so.12"));
+            cudart.control(&cuda_device("0000:41:00.0", "-", GIB, GIB));
+            let by_runtime = DeviceProbes::open(ProbeOptions::default(), 0).read(None);
+            format!("{:?} {:?}", by_environment.uuid, by_runtime.uuid)
+        },
+    );
+    assert_eq!(told, format!("{:?} {:?}", Some(GPU_B), Some(GPU_A)));
+}
+
 // ---- the host, and this machine
 
 #[test]

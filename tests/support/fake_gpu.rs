@@ -13,7 +13,8 @@ use super::scripted::Script;
 pub struct FakeLibrary {
     script: Script,
     path: PathBuf,
-    _folder: TempDir,
+    /// Deleted with it.
+    folder: Option<TempDir>,
 }
 
 impl FakeLibrary {
@@ -43,29 +44,42 @@ impl FakeLibrary {
     }
 
     fn variant(name: &str, file: &str, args: &[&str], commands: &[&str]) -> Self {
-        let tests = c::root().join("tests");
-        let sources = [
-            tests.join(format!("fake_{name}/fake_{name}.c")),
-            tests.join("fake_script/script.c"),
-        ];
-        let args = [args, &["-pthread"]].concat();
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let path = folder.path().join(file);
-        fs::copy(c::shared_library(&sources, &args), &path)
-            .expect("a test may write to its own folder");
-        let fake = Self {
-            script: Script::load(&path, c"fake_control", c"fake_value"),
-            path,
-            _folder: folder,
-        };
+        let fake = Self::at(&install(folder.path(), name, file, args));
         commands.iter().for_each(|command| fake.control(command));
-        fake
+        Self {
+            folder: Some(folder),
+            ..fake
+        }
+    }
+
+    /// Loads a copy that was put there by [`install`].
+    pub fn at(path: &Path) -> Self {
+        Self {
+            script: Script::load(path, c"fake_control", c"fake_value"),
+            path: path.to_owned(),
+            folder: None,
+        }
     }
 
     /// The library's file.
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Compiles the fake `nvml` or `cudart` into a folder, under a name that the system's loader looks for.
+pub fn install(folder: &Path, name: &str, file: &str, args: &[&str]) -> PathBuf {
+    let tests = c::root().join("tests");
+    let sources = [
+        tests.join(format!("fake_{name}/fake_{name}.c")),
+        tests.join("fake_script/script.c"),
+    ];
+    let args = [args, &["-pthread"]].concat();
+    let path = folder.join(file);
+    fs::copy(c::shared_library(&sources, &args), &path)
+        .expect("a test may write to its own folder");
+    path
 }
 
 impl Deref for FakeLibrary {
