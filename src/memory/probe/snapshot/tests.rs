@@ -103,11 +103,13 @@ fn a_new_answer_is_not_the_one_that_was_under_way() {
     begins.recv().unwrap();
     thread::scope(|scope| {
         let new = scope.spawn(|| told(snapshot.get_new(LONG)));
+        let begun = Instant::now();
+        while snapshot.shared.turns().wanted < 2 && begun.elapsed() < LONG {
+            thread::yield_now();
+        }
         answers.send(1).unwrap();
         answers.send(2).unwrap();
-        let new = new.join().unwrap();
-        // The thread may have come after the first answer, then the second is the one after it; never the first.
-        assert_eq!(new, Some((2, false)));
+        assert_eq!(new.join().unwrap(), Some((2, false)));
     });
 }
 
