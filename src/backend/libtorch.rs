@@ -341,7 +341,7 @@ fn loaded_files(library: &str) -> Vec<PathBuf> {
 
 /// Every file mapped into this process.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn loaded_libraries(_stems: &[&str]) -> Vec<PathBuf> {
+pub(crate) fn loaded_libraries(_stems: &[&str]) -> Vec<PathBuf> {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     let maps = fs::read("/proc/self/maps").unwrap_or_default();
@@ -356,7 +356,7 @@ fn loaded_libraries(_stems: &[&str]) -> Vec<PathBuf> {
 
 /// Every image that the dynamic loader has.
 #[cfg(target_os = "macos")]
-fn loaded_libraries(_stems: &[&str]) -> Vec<PathBuf> {
+pub(crate) fn loaded_libraries(_stems: &[&str]) -> Vec<PathBuf> {
     use std::ffi::{CStr, OsStr};
     use std::os::unix::ffi::OsStrExt;
     unsafe extern "C" {
@@ -375,7 +375,7 @@ fn loaded_libraries(_stems: &[&str]) -> Vec<PathBuf> {
 
 /// The modules of the process with one of these names.
 #[cfg(windows)]
-fn loaded_libraries(stems: &[&str]) -> Vec<PathBuf> {
+pub(crate) fn loaded_libraries(stems: &[&str]) -> Vec<PathBuf> {
     stems
         .iter()
         .filter_map(|stem| windows::loaded_module(&file_name(stem)))
@@ -389,7 +389,7 @@ fn loaded_libraries(stems: &[&str]) -> Vec<PathBuf> {
     target_os = "macos",
     windows
 )))]
-fn loaded_libraries(_stems: &[&str]) -> Vec<PathBuf> {
+pub(crate) fn loaded_libraries(_stems: &[&str]) -> Vec<PathBuf> {
     Vec::new()
 }
 

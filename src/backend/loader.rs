@@ -209,7 +209,7 @@ pub(super) fn c_string(text: &str) -> CString {
 /// # Safety
 /// The initialisers of the library run.
 #[cfg(unix)]
-pub(super) unsafe fn open(path: &Path) -> Result<Library, libloading::Error> {
+pub(crate) unsafe fn open(path: &Path) -> Result<Library, libloading::Error> {
     use libloading::os::unix::{Library as UnixLibrary, RTLD_LOCAL, RTLD_NOW};
     // SAFETY: passed on to the caller.
     unsafe {
@@ -223,7 +223,7 @@ pub(super) unsafe fn open(path: &Path) -> Result<Library, libloading::Error> {
 /// # Safety
 /// The initialisers of the library run.
 #[cfg(windows)]
-pub(super) unsafe fn open(path: &Path) -> Result<Library, libloading::Error> {
+pub(crate) unsafe fn open(path: &Path) -> Result<Library, libloading::Error> {
     use libloading::os::windows::{
         LOAD_LIBRARY_SEARCH_DEFAULT_DIRS, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR,
         Library as WindowsLibrary,
@@ -234,7 +234,7 @@ pub(super) unsafe fn open(path: &Path) -> Result<Library, libloading::Error> {
 }
 
 /// What the system's loader said, which `libloading` keeps as the cause.
-pub(super) fn describe(error: &libloading::Error) -> String {
+pub(crate) fn describe(error: &libloading::Error) -> String {
     match std::error::Error::source(error) {
         Some(cause) => format!("cannot be loaded: {cause}"),
         None => format!("cannot be loaded: {error}"),

@@ -1,8 +1,14 @@
 //! Memory of the host, as far as this process may use it.
 
+mod cgroup;
+
+use std::path::Path;
+
+use cgroup::Limits;
 use sysinfo::{MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
-/// Bytes of host memory. Inside a container (Linux cgroup) total and available are those of its limit.
+/// Bytes of host memory. Under a limit (Linux control groups: containers, services) total
+/// and available are those of the strictest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostMemory {
     /// Bytes this process could use at most.
@@ -19,12 +25,9 @@ impl HostMemory {
         let mut system = System::new();
         system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
         let (mut total, mut available) = (system.total_memory(), system.available_memory());
-        if let Some(limits) = system.cgroup_limits()
-            && limits.total_memory > 0
-            && limits.total_memory <= total
-        {
-            total = limits.total_memory;
-            available = available.min(limits.free_memory);
+        if let Some(limits) = Limits::read(Path::new("/")) {
+            total = total.min(limits.total);
+            available = available.min(limits.available);
         }
         if total == 0 {
             return None;

@@ -16,6 +16,7 @@ pub mod info;
 pub mod monitor;
 pub mod optimize;
 pub mod plan;
+pub mod probe;
 pub mod recovery;
 pub mod status;
 pub mod units;

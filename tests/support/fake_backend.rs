@@ -1,23 +1,18 @@
 //! The fake backend of `tests/fake_backend`, compiled and steered.
 
-use std::ffi::{CString, c_char};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use libloading::Library;
 use tempfile::TempDir;
 
 use super::c;
-
-type Control = unsafe extern "C" fn(*const c_char) -> i32;
-type Value = unsafe extern "C" fn(*const c_char) -> i64;
+use super::scripted::Script;
 
 /// A loaded copy of the fake backend with a state of its own, in a folder of its own.
 pub struct FakeBackend {
     folder: TempDir,
     path: PathBuf,
-    control: Control,
-    value: Value,
+    script: Script,
 }
 
 /// Compiles a variant, such as `["FAKE_MISSING=encode"]`; the same variant is compiled once.
@@ -57,26 +52,11 @@ impl FakeBackend {
     pub fn variant(defines: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let path = install(folder.path(), "fake", defines);
-        // SAFETY: a library of ours whose initialisers do nothing; its symbols have these types. It is leaked, so
-        // that they stay valid.
-        let (control, value) = unsafe {
-            let library = Box::leak(Box::new(
-                Library::new(&path).expect("the fake backend can be loaded"),
-            ));
-            (
-                *library
-                    .get::<Control>(c"fake_backend_control")
-                    .expect("it has a script"),
-                *library
-                    .get::<Value>(c"fake_backend_value")
-                    .expect("it has numbers"),
-            )
-        };
+        let script = Script::load(&path, c"fake_backend_control", c"fake_backend_value");
         Self {
             folder,
             path,
-            control,
-            value,
+            script,
         }
     }
 
@@ -92,26 +72,17 @@ impl FakeBackend {
 
     /// Runs a command of `tests/fake_backend/README.md`.
     pub fn control(&self, command: &str) {
-        let text = CString::new(command).expect("a command has no NUL");
-        // SAFETY: the function of the loaded library with a NUL-terminated text.
-        let told = unsafe { (self.control)(text.as_ptr()) };
-        assert_eq!(told, 0, "unknown command {command:?}");
+        self.script.control(command);
     }
 
     /// A number of `tests/fake_backend/README.md`.
     pub fn value(&self, name: &str) -> i64 {
-        let text = CString::new(name).expect("a name has no NUL");
-        // SAFETY: the function of the loaded library with a NUL-terminated text.
-        let value = unsafe { (self.value)(text.as_ptr()) };
-        assert_ne!(value, -1, "unknown number {name:?}");
-        value
+        self.script.value(name)
     }
 
     /// Waits until `count` calls of a function are blocked.
     pub fn wait_until_blocked(&self, function: &str, count: i64) {
-        while self.value(&format!("waiting.{function}")) < count {
-            std::thread::yield_now();
-        }
+        self.script.wait_until_blocked(function, count);
     }
 
     /// Asserts that everything was freed and the host kept its side of the contract.

@@ -5,4 +5,6 @@ pub mod c;
 pub mod calls;
 pub mod child;
 pub mod fake_backend;
+pub mod fake_gpu;
 pub mod library;
+pub mod scripted;
