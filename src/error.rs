@@ -8,6 +8,9 @@ use thiserror::Error;
 use crate::backend::BackendError;
 use crate::image::ImageError;
 use crate::mask::MaskError;
+use crate::memory::config::ConfigError;
+use crate::memory::plan::NoPlanFits;
+use crate::memory::recovery::Exhausted;
 use crate::prompt::PromptError;
 
 /// What can go wrong. The message says what was wrong, with the values, and what to do.
@@ -34,6 +37,22 @@ pub enum Error {
     /// Well formed, but cannot be served.
     #[error("{0}")]
     Unsupported(String),
+    /// No way to run an operation fits in memory.
+    #[error("{}cannot {operation}: {nothing_fits}", status.as_ref().map(|status| format!("{status}; ")).unwrap_or_default())]
+    NoPlanFits {
+        /// The operation.
+        operation: String,
+        /// What the manager says of a device that is critically full.
+        status: Option<String>,
+        /// Every way that was passed over, and why.
+        nothing_fits: Box<NoPlanFits>,
+    },
+    /// Memory ran out, and no rung of the ladder helped.
+    #[error(transparent)]
+    OutOfMemory(Box<Exhausted<Error>>),
+    /// A setting of memory that cannot be used.
+    #[error(transparent)]
+    MemoryConfig(#[from] ConfigError),
     /// Host memory for something could not be had.
     #[error("no memory for {bytes} bytes of {what}")]
     HostMemory {
@@ -83,7 +102,10 @@ impl Error {
             Self::Image(_) | Self::Mask(_) => abi::SAM_MM_ERR_INVALID_ARGUMENT,
             Self::InvalidHandle { .. } => abi::SAM_MM_ERR_INVALID_HANDLE,
             Self::Unsupported(_) => abi::SAM_MM_ERR_UNSUPPORTED,
-            Self::HostMemory { .. } => abi::SAM_MM_ERR_OUT_OF_MEMORY,
+            Self::HostMemory { .. } | Self::NoPlanFits { .. } | Self::OutOfMemory(_) => {
+                abi::SAM_MM_ERR_OUT_OF_MEMORY
+            }
+            Self::MemoryConfig(_) => abi::SAM_MM_ERR_INVALID_ARGUMENT,
             Self::Backend(error) => error.code(),
             Self::Poisoned => abi::SAM_MM_ERR_POISONED,
             Self::Internal(_) => abi::SAM_MM_ERR_INTERNAL,

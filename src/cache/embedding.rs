@@ -4,6 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
 
+use crate::memory::consumer::Consumer;
+use crate::memory::manager::EMBEDDING_CACHE;
+use crate::memory::status::Tier;
+
 /// Which image, seen by which model. Numbers of a context, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
@@ -26,14 +30,16 @@ struct Entries<E> {
 /// The least recently used embeddings leave when the byte budget is crossed. An embedding in use by a running
 /// prediction stays alive until that ends, whatever happens here.
 pub struct EmbeddingCache<E> {
+    tier: Tier,
     budget: u64,
     entries: Mutex<Entries<E>>,
 }
 
 impl<E> EmbeddingCache<E> {
-    /// An empty cache that holds at most `budget` bytes.
-    pub fn new(budget: u64) -> Self {
+    /// An empty cache that holds at most `budget` bytes of a tier.
+    pub fn new(tier: Tier, budget: u64) -> Self {
         Self {
+            tier,
             budget,
             entries: Mutex::new(Entries {
                 by_use: LruCache::unbounded(),
@@ -76,6 +82,27 @@ impl<E> EmbeddingCache<E> {
         keys.into_iter().map(|key| entries.remove(key)).sum()
     }
 
+    /// Drops the least recently used embeddings until `want` bytes are given back, and tells how many that were. What a
+    /// running prediction holds stays: dropping it here would give nothing back.
+    pub fn release_oldest(&self, want: u64) -> u64 {
+        let mut entries = self.lock();
+        let idle: Vec<Key> = entries
+            .by_use
+            .iter()
+            .rev()
+            .filter(|(_, entry)| Arc::strong_count(&entry.embedding) == 1)
+            .map(|(&key, _)| key)
+            .collect();
+        let mut given = 0_u64;
+        for key in idle {
+            if given >= want {
+                break;
+            }
+            given += entries.remove(key);
+        }
+        given
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> u64 {
         self.lock().bytes
@@ -93,6 +120,24 @@ impl<E> EmbeddingCache<E> {
 
     fn lock(&self) -> MutexGuard<'_, Entries<E>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<E: Send + Sync> Consumer for EmbeddingCache<E> {
+    fn name(&self) -> &str {
+        EMBEDDING_CACHE
+    }
+
+    fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    fn bytes(&self) -> u64 {
+        Self::bytes(self)
+    }
+
+    fn release(&self, want: u64) -> u64 {
+        self.release_oldest(want)
     }
 }
 
@@ -120,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_leaves_when_the_budget_is_crossed() {
-        let cache = EmbeddingCache::new(100);
+        let cache = EmbeddingCache::new(Tier::Device, 100);
         for image in 1..=3 {
             cache.insert(key(image), Arc::new(image), 30);
         }
@@ -135,7 +180,7 @@ mod tests {
 
     #[test]
     fn an_oversize_embedding_is_not_kept_and_evicts_nobody() {
-        let cache = EmbeddingCache::new(100);
+        let cache = EmbeddingCache::new(Tier::Device, 100);
         cache.insert(key(1), Arc::new(1), 60);
         cache.insert(key(2), Arc::new(2), 101);
         assert!(cache.get(key(1)).is_some() && cache.get(key(2)).is_none());
@@ -143,7 +188,7 @@ mod tests {
 
     #[test]
     fn an_update_at_capacity_evicts_no_neighbour() {
-        let cache = EmbeddingCache::new(100);
+        let cache = EmbeddingCache::new(Tier::Device, 100);
         cache.insert(key(1), Arc::new(1), 50);
         cache.insert(key(2), Arc::new(2), 50);
         cache.insert(key(1), Arc::new(3), 50);
@@ -154,8 +199,31 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_are_given_back_and_only_as_many_as_wanted() {
+        let cache = EmbeddingCache::new(Tier::Device, 100);
+        for image in 1..=3 {
+            cache.insert(key(image), Arc::new(image), 30);
+        }
+        cache.get(key(1));
+        assert_eq!(cache.release_oldest(31), 60);
+        assert!(cache.get(key(1)).is_some() && cache.len() == 1);
+    }
+
+    #[test]
+    fn an_embedding_in_use_is_not_given_back() {
+        let cache = EmbeddingCache::new(Tier::Device, 100);
+        cache.insert(key(1), Arc::new(1), 30);
+        cache.insert(key(2), Arc::new(2), 30);
+        let in_use = cache.get(key(1));
+        assert_eq!(cache.release_oldest(u64::MAX), 30);
+        assert_eq!(cache.bytes(), 30);
+        drop(in_use);
+        assert_eq!(cache.release_oldest(u64::MAX), 30);
+    }
+
+    #[test]
     fn removing_by_model_tells_the_bytes_and_leaves_the_others() {
-        let cache = EmbeddingCache::new(100);
+        let cache = EmbeddingCache::new(Tier::Device, 100);
         cache.insert(Key { image: 1, model: 7 }, Arc::new(1), 20);
         cache.insert(Key { image: 1, model: 8 }, Arc::new(2), 30);
         assert_eq!(cache.remove_where(|key| key.model == 7), 20);

@@ -77,8 +77,13 @@ pub fn ways(abilities: &Abilities, num_objects: u32) -> Vec<Way> {
         }
     }
     if abilities.cpu {
-        // A CPU has no use for half precision: it is slower there.
-        ways.extend(attentions(Tier::Host, Precision::Fp32));
+        // Who falls back to the CPU has no use for half precision there; who chose the CPU chose its precision too.
+        let precision = if abilities.device {
+            Precision::Fp32
+        } else {
+            abilities.precision
+        };
+        ways.extend(attentions(Tier::Host, precision));
     }
     ways
 }

@@ -44,6 +44,17 @@ pub enum Source {
     None,
 }
 
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Nvml => "NVML",
+            Self::CudaRuntime => "CUDA runtime",
+            Self::Backend => "backend",
+            Self::None => "none",
+        })
+    }
+}
+
 /// Why a source told nothing, or less than it could.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeFailure {

@@ -1,0 +1,114 @@
+//! Where a model runs: on the context's device, and, when that has no room, on the CPU.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::backend::{self, Embedding, Operation, Plan, Precision};
+use crate::error::Error;
+use crate::memory::plan::{Candidate, Way, Work};
+use crate::memory::status::Tier;
+
+/// A model on one device.
+pub struct Placement {
+    tier: Tier,
+    model: backend::Model,
+    /// What the weights are in now.
+    precision: Mutex<Precision>,
+}
+
+/// An embedding and the model that made it, which alone can decode it.
+pub struct PlacedEmbedding {
+    /// Where it is.
+    pub placement: Arc<Placement>,
+    /// The embedding.
+    pub embedding: Embedding,
+}
+
+impl Placement {
+    /// A model that was loaded with weights in `precision`, into the memory of `tier`.
+    pub fn new(tier: Tier, model: backend::Model, precision: Precision) -> Self {
+        Self {
+            tier,
+            model,
+            precision: Mutex::new(precision),
+        }
+    }
+
+    /// Whose memory it takes.
+    pub fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    /// The backend's side of it.
+    pub fn model(&self) -> &backend::Model {
+        &self.model
+    }
+
+    /// What the weights are in now.
+    pub fn precision(&self) -> Precision {
+        *self.precision_now()
+    }
+
+    /// Brings the weights to the precision of a plan.
+    ///
+    /// # Errors
+    /// What the backend says; the precision is then as before.
+    pub fn adopt(&self, precision: Precision, operation: &Operation) -> Result<(), Error> {
+        let mut now = self.precision_now();
+        if *now != precision {
+            self.model.set_precision(precision, operation)?;
+            *now = precision;
+        }
+        Ok(())
+    }
+
+    /// What a way needs here; `None` when the model cannot be run so.
+    ///
+    /// # Errors
+    /// What the backend says, but for a plan that it does not support.
+    pub fn candidate(&self, way: Way, work: Work) -> Result<Option<Candidate>, Error> {
+        let estimate = match self.model.estimate(&way.plan) {
+            Ok(estimate) => estimate,
+            Err(error) if error.is_unsupported() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let extra = self.more_weights(way.plan.precision);
+        Ok(Some(Candidate::new(way, work, &estimate, extra)))
+    }
+
+    /// Bytes that the weights take more in another precision than now.
+    fn more_weights(&self, precision: Precision) -> u64 {
+        let (now, bytes) = (self.precision(), self.model.info().weight_bytes);
+        let then = bytes / now.element_size() * precision.element_size();
+        then.saturating_sub(bytes)
+    }
+
+    /// The same image embedding at another place, bit for bit.
+    ///
+    /// # Errors
+    /// What either backend says.
+    pub fn import(
+        self: &Arc<Self>,
+        from: &PlacedEmbedding,
+        operation: &Operation,
+    ) -> Result<PlacedEmbedding, Error> {
+        let bytes = from.embedding.export()?;
+        Ok(PlacedEmbedding {
+            placement: Arc::clone(self),
+            embedding: self.model.import(&bytes, operation)?,
+        })
+    }
+
+    /// A plan with the precision that the weights are in.
+    pub fn plan(&self, plan: Plan) -> Plan {
+        Plan {
+            precision: self.precision(),
+            ..plan
+        }
+    }
+
+    fn precision_now(&self) -> MutexGuard<'_, Precision> {
+        self.precision
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
