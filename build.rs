@@ -14,8 +14,20 @@ const SOVERSION: u32 = 0;
 const CAPI: &str = "src/capi";
 /// The sections of `sam_mm.h` in the order a newcomer reads them, which also puts types before their use. A module that
 /// is not named here comes last.
-const SECTIONS: [&str; 10] = [
-    "version", "status", "error", "log", "context", "memory", "image", "model", "predict", "result",
+const SECTIONS: [&str; 13] = [
+    "version",
+    "status",
+    "error",
+    "log",
+    "memory_options",
+    "context",
+    "memory",
+    "memory_events",
+    "memory_report",
+    "image",
+    "model",
+    "predict",
+    "result",
 ];
 
 const BACKEND_ABI: &str = "crates/backend-abi/src/abi.rs";

@@ -180,7 +180,7 @@ typedef void (*sam_mm_log_fn)(void *user_data, int32_t level, const char *messag
 /**
  * Sends the lines of a context's log up to `max_level` to a callback; NULL removes the one there is. When this
  * function returns, the former callback is not running any more and its `user_data` may be freed; so it cannot be
- * called from inside a log callback. [any thread]
+ * called from inside a callback. [any thread]
  *
  * Requires:
  * `callback` may be called with `user_data` from any thread until it is replaced or the context is destroyed; `error`
@@ -191,6 +191,72 @@ int32_t sam_mm_log_set(sam_mm_context *context,
                        void *user_data,
                        int32_t max_level,
                        sam_mm_error **error);
+
+/* ============================================================================
+ * Settings of memory: budget, thresholds, what may be done when it runs short, the monitor, the probes.
+ * ============================================================================ */
+
+/** `sam_mm_memory_options.growth`: what `SAM_ENABLE_MEMORY_GROWTH` says, else enabled. */
+#define SAM_MM_GROWTH_FROM_ENVIRONMENT 0
+
+/** Memory grows as needed; crossing the budget sheds caches first. */
+#define SAM_MM_GROWTH_ENABLED 1
+
+/** The budget is a strict limit, set on the backend's allocator as well. */
+#define SAM_MM_GROWTH_DISABLED 2
+
+/**
+ * How a context handles memory. Fill it with `sam_mm_memory_options_init`, then change what should differ. Shares are
+ * 0 to 1; NaN (default) leaves them to the environment variable named, and then to its default.
+ */
+typedef struct sam_mm_memory_options {
+  /** `sizeof(sam_mm_memory_options)`. */
+  uint32_t struct_size;
+  /** `SAM_MM_GROWTH_…`; default `SAM_MM_GROWTH_FROM_ENVIRONMENT`. */
+  uint32_t growth;
+  /** Share of the device's memory to use at most, what other processes hold included; `SAM_GPU_MEMORY_FRACTION`, 0.9. */
+  double fraction;
+  /**
+   * Share of device memory in use from which there are warnings, and should_cache says no;
+   * `SAM_MEMORY_WARNING_THRESHOLD`, 0.8.
+   */
+  double warning_threshold;
+  /** Share of device memory in use that is critical; `SAM_MEMORY_CRITICAL_THRESHOLD`, 0.95. */
+  double critical_threshold;
+  /** Share of host memory in use from which nothing more is cached in it; 0.9, no variable. */
+  double host_threshold;
+  /** Non-zero (default): a model may be brought to half precision when memory runs short. */
+  uint32_t lower_precision;
+  /**
+   * Non-zero (default): an operation may run on the CPU when the GPU has no room for it. Needs a model that was loaded
+   * from a file, or the demo model; it is loaded a second time, into host memory, when that happens first.
+   */
+  uint32_t cpu_fallback;
+  /** Non-zero (default): a background thread looks after memory once a backend is loaded. */
+  uint32_t monitor;
+  /** Milliseconds from one look of that thread to the next; default 1000. */
+  uint32_t monitor_period_ms;
+  /** Bytes of processed images above which those not in use are dropped; default 1000000000. */
+  uint64_t monitor_image_cache_bytes;
+  /** Share of device memory in use above which unused memory is given back; default 0.8. */
+  double monitor_device_threshold;
+  /** Most milliseconds that figures of `sam_mem_info` are old; default 1000. */
+  uint32_t max_age_ms;
+  /** Zero; for later use. */
+  uint32_t reserved;
+  /** File of NVML; NULL (default) finds `libnvidia-ml.so.1` or `nvml.dll`. */
+  const char *nvml_library;
+  /** File of the CUDA runtime; NULL (default) takes the one in the process, or the newest that is found. */
+  const char *cudart_library;
+} sam_mm_memory_options;
+
+/**
+ * Fills options with their defaults; `struct_size` is `sizeof(sam_mm_memory_options)`. [any thread]
+ *
+ * Requires:
+ * `options` points to `struct_size` writable bytes.
+ */
+int32_t sam_mm_memory_options_init(sam_mm_memory_options *options, uint32_t struct_size);
 
 /* ============================================================================
  * Contexts: `sam_mm_init` … `sam_mm_destroy`, and the backend a context runs on.
@@ -222,6 +288,8 @@ typedef struct sam_mm_options {
   uint32_t allow_tf32;
   /** Most bytes of image embeddings kept for coming back to an image (one of SAM is 4 MiB); default 1 GiB. */
   uint64_t embedding_cache_bytes;
+  /** Budget, thresholds and monitor; NULL (default) for their defaults. Borrowed for the call. */
+  const sam_mm_memory_options *memory;
 } sam_mm_options;
 
 /** The backend that a context runs on. */
@@ -289,17 +357,38 @@ int32_t sam_mm_backend_describe(sam_mm_context *context, sam_mm_backend_info *in
 /** `sam_mm_memory_info.known`: `host_total`, `host_available` and `host_process` are filled. */
 #define SAM_MM_MEMORY_HOST 4
 
-/** Nothing reports device memory: the device is a CPU, or no backend has been loaded yet. */
+/** `sam_mm_memory_info.known`: `process` is filled. */
+#define SAM_MM_MEMORY_PROCESS 8
+
+/** Nothing reports device memory: the device is a CPU, no backend has been loaded yet, or every probe failed. */
 #define SAM_MM_SOURCE_NONE 0
 
-/** The NVIDIA Management Library reports it. Not used by this version. */
+/** The NVIDIA Management Library (NVML) reports it. */
 #define SAM_MM_SOURCE_NVML 1
 
-/** The CUDA runtime reports it. Not used by this version. */
+/** The CUDA runtime reports it (`cudaMemGetInfo`). */
 #define SAM_MM_SOURCE_CUDA 2
 
 /** The backend reports it. */
 #define SAM_MM_SOURCE_BACKEND 3
+
+/** Below the warning threshold, or no GPU. */
+#define SAM_MM_STATUS_OK 0
+
+/** From the warning threshold on. */
+#define SAM_MM_STATUS_WARNING 1
+
+/** From the critical threshold on. */
+#define SAM_MM_STATUS_CRITICAL 2
+
+/** There is a GPU, and nothing could tell how full it is. */
+#define SAM_MM_STATUS_UNKNOWN 3
+
+/** Memory of the device. */
+#define SAM_MM_TIER_DEVICE 0
+
+/** Memory of the host. */
+#define SAM_MM_TIER_HOST 1
 
 /**
  * Memory at one moment. A figure whose bit in `known` is not set could not be had; it then is 0 (`utilization`: NaN)
@@ -339,7 +428,33 @@ typedef struct sam_mm_memory_info {
    * `Running on CPU - memory stats not available`.
    */
   char formatted[128];
+  /** Bytes of device memory that this process holds. */
+  uint64_t process;
+  /** Milliseconds that the figures are old. */
+  uint64_t age_ms;
+  /** 1 when they are older than the context's `max_age_ms`, because a driver takes long to answer; else 0. */
+  uint32_t stale;
+  /** Zero; for later use. */
+  uint32_t reserved_zero_2;
+  /** Name of the device's product; empty when not known. */
+  char device_name[96];
+  /** NVML's UUID of the GPU or MIG instance; empty when not known. */
+  char device_uuid[96];
+  /** Why better sources told nothing, or less than they could; empty when there is nothing to say. */
+  char failures[512];
 } sam_mm_memory_info;
+
+/** How full device memory is. */
+typedef struct sam_mm_memory_status {
+  /** `sizeof(sam_mm_memory_status)`. */
+  uint32_t struct_size;
+  /** `SAM_MM_STATUS_…`. */
+  uint32_t level;
+  /** Share in use, 0 to 1; NaN when not known or below the warning threshold. */
+  double utilization;
+  /** `Critical GPU memory usage: 96.0%`, `High GPU memory usage: 83.1%`, or empty when there is nothing to say. */
+  char message[128];
+} sam_mm_memory_status;
 
 /** What `sam_optimize` did. */
 typedef struct sam_mm_optimize_report {
@@ -347,10 +462,28 @@ typedef struct sam_mm_optimize_report {
   uint32_t struct_size;
   /** 1 when memory was given back, 0 when there was no need. */
   uint32_t performed;
-  /** Bytes of embeddings dropped from the context's cache. Ones that a running prediction uses go when it ends. */
+  /** Bytes of embeddings dropped from the context's cache. What a running prediction uses stays. */
   uint64_t embedding_cache_bytes;
   /** Bytes that the backend's allocator gave back to the device. */
   uint64_t allocator_bytes;
+  /** Bytes of processed images dropped. */
+  uint64_t image_cache_bytes;
+  /** Which of the following are filled: bits `SAM_MM_MEMORY_…`. */
+  uint32_t known;
+  /** Zero; for later use. */
+  uint32_t reserved;
+  /** Bytes of device memory in use before, by all processes. */
+  uint64_t used_before;
+  /** The same after. */
+  uint64_t used_after;
+  /** Bytes in live tensors of the backend's allocator before. */
+  uint64_t allocated_before;
+  /** The same after. */
+  uint64_t allocated_after;
+  /** Bytes of host memory this process held before. */
+  uint64_t host_process_before;
+  /** The same after. */
+  uint64_t host_process_after;
 } sam_mm_optimize_report;
 
 /**
@@ -363,9 +496,31 @@ typedef struct sam_mm_optimize_report {
 int32_t sam_mem_info(sam_mm_context *context, sam_mm_memory_info *info, sam_mm_error **error);
 
 /**
- * Gives memory back: drops the cached image embeddings, then has the backend's allocator return what it only keeps for
- * reuse. With `force` 0 this happens when device memory is at least 80 % used or host memory at least 90 %; with any
- * other value always. Dropped embeddings are made again when their image is next predicted on. `report` may be NULL.
+ * Holds device memory against the thresholds. [any thread]
+ *
+ * Requires:
+ * `status` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+ */
+int32_t sam_mm_memory_check(sam_mm_context *context, sam_mm_memory_status *status, sam_mm_error **error);
+
+/**
+ * Tells whether a cache may keep something more: `may_cache` becomes 1 when device memory is below the warning threshold
+ * and host memory below its own (for `SAM_MM_TIER_HOST`: when host memory is), else 0. A figure that is not known counts
+ * as no. [any thread]
+ *
+ * Requires:
+ * `may_cache` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_memory_should_cache(sam_mm_context *context,
+                                   uint32_t tier,
+                                   uint32_t *may_cache,
+                                   sam_mm_error **error);
+
+/**
+ * Gives memory back: processed images, then image embeddings, the least recently used first, then what the backend's
+ * allocator only keeps for reuse. With `force` 0 only what is short: so much that device memory falls below its warning
+ * threshold and into the budget, and host memory below its own; nothing when neither is reached. With any other value
+ * all that can be had. Dropped embeddings are made again when their image is next predicted on. `report` may be NULL.
  * [any thread]
  *
  * Requires:
@@ -375,6 +530,167 @@ int32_t sam_optimize(sam_mm_context *context,
                      int32_t force,
                      sam_mm_optimize_report *report,
                      sam_mm_error **error);
+
+/* ============================================================================
+ * What happens to memory, as it happens.
+ * ============================================================================ */
+
+/** An environment variable was set aside for its default. */
+#define SAM_MM_EVENT_CONFIG_WARNING 1
+
+/** Device memory crossed a threshold; `value` is the share in use. */
+#define SAM_MM_EVENT_STATUS 2
+
+/** Memory was given back; `bytes` of it. */
+#define SAM_MM_EVENT_OPTIMIZED 3
+
+/** An operation is run in another way than the best one, which does not fit; `bytes` is what it needs so. */
+#define SAM_MM_EVENT_PLAN_DOWNGRADED 4
+
+/** Memory ran out, and a rung of the ladder was climbed; it gave `bytes` back. */
+#define SAM_MM_EVENT_RECOVERY_RUNG 5
+
+/** A retry after memory had run out succeeded; the rungs gave `bytes` back. */
+#define SAM_MM_EVENT_RECOVERED 6
+
+/** An operation that ran out of memory failed for good. */
+#define SAM_MM_EVENT_RECOVERY_FAILED 7
+
+/** The monitor acted; it gave `bytes` back. */
+#define SAM_MM_EVENT_MONITOR 8
+
+/** A source of memory figures fails. */
+#define SAM_MM_EVENT_PROBE_LOST 9
+
+/** A source of memory figures that failed tells them again. */
+#define SAM_MM_EVENT_PROBE_BACK 10
+
+/** Something that happened to memory. */
+typedef struct sam_mm_memory_event {
+  /** `sizeof(sam_mm_memory_event)`. */
+  uint32_t struct_size;
+  /** `SAM_MM_EVENT_…`. New kinds may come. */
+  uint32_t kind;
+  /** Its number, from 0 in each context; a gap is what left the queue unread. */
+  uint64_t number;
+  /** Milliseconds since the context was made. */
+  uint64_t at_ms;
+  /** Bytes, as the kind says; else 0. */
+  uint64_t bytes;
+  /** A share, as the kind says; else NaN. */
+  double value;
+  /** For people, with the numbers. UTF-8; cut at a character when too long. */
+  char message[512];
+} sam_mm_memory_event;
+
+/**
+ * Receives events. `event` is borrowed for the call. [callback, any thread, several at once] It must not let a C++
+ * exception or a `longjmp` out.
+ */
+typedef void (*sam_mm_memory_event_fn)(void *user_data, const sam_mm_memory_event *event);
+
+/**
+ * Sends the memory events of a context to a callback; NULL removes the one there is. When this function returns, the
+ * former callback is not running any more and its `user_data` may be freed; so it cannot be called from inside a
+ * callback. Events also go to the queue of `sam_mm_memory_event_poll`. [any thread]
+ *
+ * Requires:
+ * `callback` may be called with `user_data` from any thread until it is replaced or the context is destroyed; `error`
+ * is NULL or a valid place.
+ */
+int32_t sam_mm_memory_events_set(sam_mm_context *context,
+                                 sam_mm_memory_event_fn callback,
+                                 void *user_data,
+                                 sam_mm_error **error);
+
+/**
+ * Takes the oldest event that nobody has polled yet; the last 256 are kept. `has_event` becomes 1, or 0 when there is
+ * none. [any thread]
+ *
+ * Requires:
+ * `event` points to a struct whose `struct_size` is set; `has_event` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_memory_event_poll(sam_mm_context *context,
+                                 sam_mm_memory_event *event,
+                                 uint32_t *has_event,
+                                 sam_mm_error **error);
+
+/* ============================================================================
+ * What was counted, and what a person could do about it.
+ * ============================================================================ */
+
+/** Recoveries, if any, mostly succeed. */
+#define SAM_MM_HEALTH_HEALTHY 0
+
+/** At least one in ten of the last ten recoveries failed. */
+#define SAM_MM_HEALTH_MONITORING 1
+
+/** At least three in ten failed. */
+#define SAM_MM_HEALTH_DEGRADED 2
+
+/** At least six in ten failed. */
+#define SAM_MM_HEALTH_CRITICAL 3
+
+/** What was counted in a context since it was made. Peaks that could not be had are 0. */
+typedef struct sam_mm_memory_report {
+  /** `sizeof(sam_mm_memory_report)`. */
+  uint32_t struct_size;
+  /** `SAM_MM_HEALTH_…`. */
+  uint32_t health;
+  /** Encodings and decodings that gave a result. */
+  uint64_t operations_succeeded;
+  /** Encodings and decodings that did not. */
+  uint64_t operations_failed;
+  /** Embeddings that were found in the cache. */
+  uint64_t embedding_hits;
+  /** Embeddings that had to be made. */
+  uint64_t embedding_misses;
+  /** Times that memory was given back. */
+  uint64_t optimizations;
+  /** Bytes that were given back. */
+  uint64_t optimized_bytes;
+  /** Operations that ran out of memory. */
+  uint64_t recoveries_attempted;
+  /** Of those, the ones whose retry gave a result. */
+  uint64_t recoveries_succeeded;
+  /** Times that device memory crossed the warning threshold. */
+  uint64_t warnings;
+  /** Times that device memory crossed the critical threshold. */
+  uint64_t criticals;
+  /** Most bytes of device memory seen in use, by all processes. */
+  uint64_t peak_device_used;
+  /** Most bytes of device memory seen in use by this process. */
+  uint64_t peak_device_process;
+  /** Most bytes in live tensors of the backend's allocator. */
+  uint64_t peak_allocated;
+  /** Most bytes of host memory seen held by this process. */
+  uint64_t peak_host_process;
+} sam_mm_memory_report;
+
+/**
+ * Tells what was counted. [any thread]
+ *
+ * Requires:
+ * `report` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+ */
+int32_t sam_mm_memory_describe(sam_mm_context *context, sam_mm_memory_report *report, sam_mm_error **error);
+
+/**
+ * Writes everything that is known as JSON: the figures of `sam_mm_memory_describe` and more, the last 100 recoveries rung
+ * by rung, the last 100 operations with what they did to memory, who holds how much, health and recommendations. UTF-8,
+ * NUL-terminated. `required` becomes the bytes needed, the NUL included; with a `capacity` below that nothing else is
+ * written and the call succeeds, so ask with 0 first. What is not known is `null`; times end in `_ms`, other amounts are
+ * bytes. [any thread]
+ *
+ * Requires:
+ * `buffer` is NULL (`capacity` is then 0) or points to `capacity` writable bytes; `required` and `error` are NULL or
+ * valid places.
+ */
+int32_t sam_mm_memory_report_json(sam_mm_context *context,
+                                  char *buffer,
+                                  uint64_t capacity,
+                                  uint64_t *required,
+                                  sam_mm_error **error);
 
 /* ============================================================================
  * Images.
@@ -624,6 +940,21 @@ int32_t sam_predict(sam_mm_model *model,
  * Results: scores and logits at once, masks in every form when asked for.
  * ============================================================================ */
 
+/** Memory did not run out. */
+#define SAM_MM_RUNG_NONE 0
+
+/** Caches gave memory back. */
+#define SAM_MM_RUNG_RELEASE_CACHES 1
+
+/** The allocator gave memory back. */
+#define SAM_MM_RUNG_EMPTY_ALLOCATOR 2
+
+/** A plan that needs less: chunked attention, or half precision. */
+#define SAM_MM_RUNG_LOWER_PRECISION 3
+
+/** The CPU. */
+#define SAM_MM_RUNG_CPU 4
+
 /** Pixels that share a side belong together; what touches at a corner only becomes two outlines. */
 #define SAM_MM_CONNECTIVITY_4 0
 
@@ -652,6 +983,17 @@ typedef struct sam_mm_result_info {
   double encode_ms;
   /** Milliseconds that decoding the prompts took. */
   double decode_ms;
+  /** 1 when the embedding was decoded on the CPU because the GPU had no room; else 0. */
+  uint32_t on_cpu;
+  /** `SAM_MM_PRECISION_…` that the prompts were decoded in. */
+  uint32_t precision;
+  /**
+   * 1 when the image was encoded with attention in chunks, which needs less memory for the same result within
+   * rounding; 0 when it was not, or had been encoded before.
+   */
+  uint32_t chunked_attention;
+  /** `SAM_MM_RUNG_…`: what helped when memory had run out on the way to this result; the later one of two. */
+  uint32_t recovered_by;
 } sam_mm_result_info;
 
 /** One mask in figures. */

@@ -5,14 +5,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::backend::{
-    Device, DeviceOptions, DeviceRequest, Embedding, LogLevel, LogSink, Operation, OperationHooks,
-    SearchOptions, open, subscribe_log,
+    Device, DeviceConfig, DeviceName, DeviceOptions, DeviceRequest, LogLevel, LogSink, MemInfo,
+    Operation, OperationHooks, SearchOptions, open, subscribe_log,
 };
-use crate::cache::embedding::EmbeddingCache;
 use crate::error::Error;
 use crate::logging::{Level, Log, Sink};
-use crate::memory::host::HostMemory;
-use crate::memory::info::{MemoryInfo, Source, utilization};
+use crate::memory::budget;
+use crate::memory::config::{MemoryConfig, MemoryOptions};
+use crate::memory::device::BackendMemory;
+use crate::memory::events::EventKind;
+use crate::memory::info::MemoryInfo;
+use crate::memory::manager::{MemoryManager, OptimizeReport};
+use crate::memory::probe::ProbeOptions;
+use crate::memory::status::{self, Tier};
+use crate::placed_embeddings::PlacedEmbeddings;
 
 /// How a context is set up.
 #[derive(Clone, Debug)]
@@ -25,8 +31,16 @@ pub struct Options {
     pub num_threads: u32,
     /// Whether GPUs may use TF32 for matrix products.
     pub allow_tf32: bool,
-    /// Most bytes of embeddings kept.
+    /// Most bytes of embeddings kept, on the device and in host memory each.
     pub embedding_cache_bytes: u64,
+    /// Thresholds, budget and monitor.
+    pub memory: MemoryOptions,
+    /// How the memory of a GPU is read.
+    pub probes: ProbeOptions,
+    /// Whether a model may be brought to half precision when memory runs short.
+    pub lower_precision: bool,
+    /// Whether an operation may be run on the CPU when the GPU has no room for it.
+    pub cpu_fallback: bool,
 }
 
 impl Default for Options {
@@ -37,23 +51,12 @@ impl Default for Options {
             num_threads: 0,
             allow_tf32: true,
             embedding_cache_bytes: 1 << 30,
+            memory: MemoryOptions::default(),
+            probes: ProbeOptions::default(),
+            lower_precision: true,
+            cpu_fallback: true,
         }
     }
-}
-
-/// Shares of memory in use from which `optimize` acts without being forced.
-const DEVICE_WARNING: f64 = 0.8;
-const HOST_WARNING: f64 = 0.9;
-
-/// What `optimize` did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OptimizeReport {
-    /// Whether there was need, or force.
-    pub performed: bool,
-    /// Bytes of embeddings dropped from the cache.
-    pub embedding_cache_bytes: u64,
-    /// Bytes the backend's allocator gave back to the device.
-    pub allocator_bytes: u64,
 }
 
 /// The backend a context runs on and the device it opened there.
@@ -72,19 +75,31 @@ pub struct Context {
     runtime: OnceLock<Arc<Runtime>>,
     /// Held while that happens; questions about memory do not wait for it.
     opening: Mutex<()>,
-    embeddings: EmbeddingCache<Embedding>,
+    /// The CPU beside a GPU, opened when something has to run there.
+    cpu: Mutex<Option<Device>>,
+    memory: Arc<MemoryManager>,
+    embeddings: PlacedEmbeddings,
     next_id: AtomicU64,
 }
 
 impl Context {
     /// A context that has touched nothing yet.
     pub fn new(options: Options, sink: Option<(Level, Sink)>) -> Result<Self, Error> {
+        let (config, warnings) = MemoryConfig::from_environment(&options.memory)?;
         let log = Arc::new(ContextLog::default());
         log.0.set_sink(sink)?;
         let backend_log: Arc<dyn LogSink> = log.clone();
         subscribe_log(&backend_log);
+        let observer = Arc::clone(&log);
+        let memory = MemoryManager::new(config, warnings, options.probes.clone(), move |event| {
+            observer.write_event(event);
+        });
+        let embeddings = PlacedEmbeddings::new(options.embedding_cache_bytes);
+        embeddings.register(memory.consumers());
         Ok(Self {
-            embeddings: EmbeddingCache::new(options.embedding_cache_bytes),
+            embeddings,
+            memory: Arc::new(memory),
+            cpu: Mutex::new(None),
             options,
             log,
             poisoned: AtomicBool::new(false),
@@ -99,9 +114,23 @@ impl Context {
         &self.log.0
     }
 
-    /// What the backend can ask of this context while it works on one operation.
-    pub(crate) fn operation(&self) -> Operation {
-        Operation::new(self.log.clone())
+    /// How it was set up.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The memory manager.
+    pub fn memory(&self) -> &Arc<MemoryManager> {
+        &self.memory
+    }
+
+    /// What the backend can ask of this context while it works on one operation in the memory of `tier`.
+    pub(crate) fn operation(&self, tier: Tier) -> Operation {
+        Operation::new(Arc::new(Hooks {
+            log: Arc::clone(&self.log),
+            memory: Arc::clone(&self.memory),
+            tier,
+        }))
     }
 
     /// A panic happened while this context was in use: nothing is known about its state any more.
@@ -115,7 +144,7 @@ impl Context {
     }
 
     /// The embeddings kept.
-    pub fn embeddings(&self) -> &EmbeddingCache<Embedding> {
+    pub fn embeddings(&self) -> &PlacedEmbeddings {
         &self.embeddings
     }
 
@@ -149,85 +178,77 @@ impl Context {
             allow_tf32: self.options.allow_tf32,
         };
         let opened = open(&search, &options)?;
-        let plugin = opened.device.plugin();
+        let device = self.within_budget(opened.device)?;
+        let plugin = device.plugin();
         let line = format!(
             "running on {} with {} {}",
-            opened.device.name(),
+            device.name(),
             plugin.name(),
             plugin.version()
         );
         self.log().write(Level::Info, &line);
+        self.memory.attach(Arc::new(WatchedDevice {
+            device: device.clone(),
+            log: Arc::clone(&self.log),
+        }));
         Ok(Runtime {
-            device_name: opened.device.name().to_string(),
-            device: opened.device,
+            device_name: device.name().to_string(),
+            device,
             trail: opened.trail.to_string(),
         })
     }
 
+    /// With memory growth disabled the limit is strict, and the allocator itself is told of it.
+    fn within_budget(&self, device: Device) -> Result<Device, Error> {
+        let config = self.memory.config();
+        if config.growth || device.name() == DeviceName::Cpu {
+            return Ok(device);
+        }
+        let Some(seen) = device.mem_info()?.device else {
+            let line = "the memory limit cannot be set on the allocator: the backend does not tell what the device has";
+            self.log().write(Level::Warn, line);
+            return Ok(device);
+        };
+        let limit = budget::limit(seen.total, config.fraction);
+        Ok(device.open_another(&self.device_config(device.name(), Some(limit)))?)
+    }
+
+    fn device_config(&self, device: DeviceName, memory_limit_bytes: Option<u64>) -> DeviceConfig {
+        DeviceConfig {
+            device,
+            num_threads: Some(self.options.num_threads).filter(|&threads| threads > 0),
+            memory_limit_bytes,
+            allow_tf32: self.options.allow_tf32,
+        }
+    }
+
+    /// The CPU beside the context's GPU, of the same backend.
+    pub(crate) fn cpu_device(&self) -> Result<Device, Error> {
+        let runtime = self.runtime()?;
+        let mut cpu = self.cpu.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = &*cpu {
+            return Ok(open.clone());
+        }
+        let config = self.device_config(DeviceName::Cpu, None);
+        let opened = runtime.device().open_another(&config)?;
+        *cpu = Some(opened.clone());
+        Ok(opened)
+    }
+
     /// What is known about memory now. Never opens a backend, never fails.
     pub fn memory_info(&self) -> MemoryInfo {
-        let figures = self
-            .open_device()
-            .and_then(|device| match device.mem_info() {
-                Ok(figures) => Some(figures),
-                Err(error) => {
-                    self.log().write(
-                        Level::Warn,
-                        &format!("the backend did not tell its memory: {error}"),
-                    );
-                    None
-                }
-            });
-        let device = figures.and_then(|figures| figures.device);
-        MemoryInfo {
-            source: if device.is_some() {
-                Source::Backend
-            } else {
-                Source::None
-            },
-            device,
-            allocator: figures.and_then(|figures| figures.allocator),
-            host: HostMemory::read(),
-            embedding_cache: self.embeddings.bytes(),
-        }
+        self.memory.info()
     }
 
     /// Gives memory back when it runs short, or in any case with `force`.
-    pub fn optimize(&self, force: bool) -> Result<OptimizeReport, Error> {
-        if !force && !self.memory_runs_short() {
-            return Ok(OptimizeReport::default());
-        }
-        let embedding_cache_bytes = self.embeddings.remove_where(|_| true);
-        let allocator_bytes = match self.open_device() {
-            Some(device) => device.trim()?,
-            None => 0,
-        };
-        let report = OptimizeReport {
-            performed: true,
-            embedding_cache_bytes,
-            allocator_bytes,
-        };
-        self.log().write(
-            Level::Info,
-            &format!(
-                "memory optimization performed: {embedding_cache_bytes} bytes of embeddings dropped, {allocator_bytes} \
-                 bytes given back by the allocator"
-            ),
-        );
-        Ok(report)
+    pub fn optimize(&self, force: bool) -> OptimizeReport {
+        self.memory.optimize(force)
     }
+}
 
-    fn memory_runs_short(&self) -> bool {
-        let info = self.memory_info();
-        info.device
-            .is_some_and(|device| utilization(&device) >= DEVICE_WARNING)
-            || info
-                .host
-                .is_some_and(|host| host.utilization() >= HOST_WARNING)
-    }
-
-    fn open_device(&self) -> Option<&Device> {
-        self.runtime.get().map(|runtime| &runtime.device)
+impl Drop for Context {
+    fn drop(&mut self) {
+        self.memory.stop_monitor();
     }
 }
 
@@ -268,6 +289,21 @@ impl Runtime {
 struct ContextLog(Log);
 
 impl ContextLog {
+    fn write_event(&self, event: &EventKind) {
+        let level = match event {
+            EventKind::ConfigWarning(_)
+            | EventKind::PlanDowngraded { .. }
+            | EventKind::RecoveryRung { .. }
+            | EventKind::Recovery(_)
+            | EventKind::ProbeLost { .. } => Level::Warn,
+            EventKind::StatusChanged { crossing, .. } if crossing.to > status::Level::Ok => {
+                Level::Warn
+            }
+            _ => Level::Info,
+        };
+        self.0.write(level, &event.to_string());
+    }
+
     fn write_from_backend(&self, level: LogLevel, message: &str) {
         let level = match level {
             LogLevel::Error => Level::Error,
@@ -285,8 +321,53 @@ impl LogSink for ContextLog {
     }
 }
 
-impl OperationHooks for ContextLog {
+/// What a backend can ask while it works.
+struct Hooks {
+    log: Arc<ContextLog>,
+    memory: Arc<MemoryManager>,
+    tier: Tier,
+}
+
+impl OperationHooks for Hooks {
+    fn before_allocate(&self, bytes: u64) -> bool {
+        match self.tier {
+            Tier::Device => self.memory.admit(bytes),
+            Tier::Host => true,
+        }
+    }
+
     fn log(&self, level: LogLevel, message: &str) {
-        self.write_from_backend(level, message);
+        self.log.write_from_backend(level, message);
+    }
+}
+
+/// The open device, as the memory manager sees it.
+struct WatchedDevice {
+    device: Device,
+    log: Arc<ContextLog>,
+}
+
+impl WatchedDevice {
+    fn told<T>(&self, result: Result<T, crate::backend::BackendError>) -> Result<T, String> {
+        result.map_err(|error| {
+            let error = error.to_string();
+            let line = format!("the backend failed at its memory: {error}");
+            self.log.0.write(Level::Warn, &line);
+            error
+        })
+    }
+}
+
+impl BackendMemory for WatchedDevice {
+    fn name(&self) -> DeviceName {
+        self.device.name()
+    }
+
+    fn mem_info(&self) -> Result<MemInfo, String> {
+        self.told(self.device.mem_info())
+    }
+
+    fn trim(&self) -> Result<u64, String> {
+        self.told(self.device.trim())
     }
 }

@@ -14,6 +14,8 @@ pub mod logging;
 pub mod mask;
 pub mod memory;
 pub mod model;
+pub mod placed_embeddings;
+pub mod placement;
 pub mod prediction;
 pub mod predictor;
 pub mod prompt;

@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::backend::{self, Attention, Checkpoint, Element, ModelInfo, Plan, Precision, Resize};
+use crate::backend::{Checkpoint, Device, Element, ModelInfo, Precision, Resize};
 use crate::context::Context;
 use crate::error::Error;
 use crate::image::{Image, ModelInput, ResizeMode, SampleType, preprocess, resized_size};
 use crate::mask::{Geometry, Upsampler};
+use crate::memory::plan::{Abilities, Candidate, Way, Work, ways};
+use crate::memory::status::Tier;
+use crate::placement::Placement;
 
 /// The demo model: the SAM architecture in small, trained on drawn scenes. See models/README.md.
 pub static DEMO_MODEL: &[u8] = include_bytes!("../models/sam_demo.safetensors");
@@ -23,14 +26,25 @@ pub enum Source<'a> {
     Demo,
 }
 
+/// What a model can be loaded from once more. Bytes in memory are their owner's, who may have freed them.
+enum Reloadable {
+    File(PathBuf),
+    Demo,
+    No,
+}
+
 /// A model on a device. Used from many threads at once, which take turns.
 pub struct Model {
     context: Arc<Context>,
     id: u64,
     name: String,
+    /// What its owner asked for; short of memory it may be run in another.
     precision: Precision,
     device_name: String,
-    model: backend::Model,
+    reloadable: Reloadable,
+    primary: Arc<Placement>,
+    /// The same model on the CPU beside the GPU, loaded when something has to run there.
+    fallback: Mutex<Option<Arc<Placement>>>,
     /// Held while an image is encoded, so that threads asking for the same image encode it once.
     encoding: Mutex<()>,
 }
@@ -54,17 +68,28 @@ impl Model {
                 "the built-in demo model".to_owned(),
             ),
         };
+        let tier = if context.memory().has_device() {
+            Tier::Device
+        } else {
+            Tier::Host
+        };
         let model =
             runtime
                 .device()
-                .load_model(checkpoint, &name, precision, &context.operation())?;
+                .load_model(checkpoint, &name, precision, &context.operation(tier))?;
         Ok(Self {
             context: Arc::clone(context),
             id: context.fresh_id(),
             name,
             precision,
             device_name: runtime.device_name().to_owned(),
-            model,
+            reloadable: match source {
+                Source::File(path) => Reloadable::File(path),
+                Source::Demo => Reloadable::Demo,
+                Source::Bytes(_) => Reloadable::No,
+            },
+            primary: Arc::new(Placement::new(tier, model, precision)),
+            fallback: Mutex::new(None),
             encoding: Mutex::new(()),
         })
     }
@@ -96,7 +121,7 @@ impl Model {
 
     /// What it is and needs.
     pub fn info(&self) -> Arc<ModelInfo> {
-        self.model.info()
+        self.primary.model().info()
     }
 
     /// How an image of this size is brought to the model's input, and from there back to its own size.
@@ -131,18 +156,93 @@ impl Model {
         Ok(preprocess(image, mode, samples, info.input_size)?)
     }
 
-    /// How its operations are run.
-    pub(crate) fn plan(&self, num_objects: u32) -> Plan {
-        Plan {
-            attention: Attention::Full,
-            precision: self.precision,
-            num_objects,
+    /// Every way to run a part of the work, the best first, with what each needs. What is decoded lies in `lies_in`.
+    pub(crate) fn candidates(
+        &self,
+        work: Work,
+        num_objects: u32,
+        lies_in: Tier,
+    ) -> Result<Vec<Candidate>, Error> {
+        let options = self.context.options();
+        let on_device = lies_in == Tier::Device;
+        let abilities = Abilities {
+            precision: match work {
+                Work::Encode => self.precision,
+                // Raising the precision for a click, only to lower it for the next image, would load the weights twice.
+                Work::Decode => self.primary.precision(),
+            },
+            lower: if options.lower_precision && on_device {
+                vec![Precision::Bf16, Precision::Fp16]
+            } else {
+                Vec::new()
+            },
+            chunked: work == Work::Encode,
+            device: on_device,
+            cpu: !on_device || self.falls_back(),
+        };
+        let mut candidates = Vec::new();
+        for way in ways(&abilities, num_objects) {
+            candidates.extend(self.candidate(way, work)?);
+        }
+        Ok(candidates)
+    }
+
+    fn candidate(&self, way: Way, work: Work) -> Result<Option<Candidate>, Error> {
+        let fallback = self.fallback().clone();
+        match fallback {
+            Some(fallback) if way.tier != self.primary.tier() => fallback.candidate(way, work),
+            None if way.tier != self.primary.tier() => {
+                let weights = self.info().parameters * way.plan.precision.element_size();
+                let here = self.primary.candidate(way, work)?;
+                Ok(here.map(|candidate| Candidate {
+                    needed: candidate.needed.saturating_add(weights),
+                    ..candidate
+                }))
+            }
+            _ => self.primary.candidate(way, work),
         }
     }
 
-    /// The backend's side of it.
-    pub(crate) fn backend(&self) -> &backend::Model {
-        &self.model
+    /// Whether an operation may move to the CPU.
+    fn falls_back(&self) -> bool {
+        self.context.options().cpu_fallback && !matches!(self.reloadable, Reloadable::No)
+    }
+
+    /// Whose memory it takes when all is well.
+    pub(crate) fn tier(&self) -> Tier {
+        self.primary.tier()
+    }
+
+    /// The model in the memory of a tier; on the CPU beside a GPU it is loaded the first time.
+    pub(crate) fn placement(&self, tier: Tier) -> Result<Arc<Placement>, Error> {
+        if tier == self.primary.tier() {
+            return Ok(Arc::clone(&self.primary));
+        }
+        let mut fallback = self.fallback();
+        if let Some(loaded) = &*fallback {
+            return Ok(Arc::clone(loaded));
+        }
+        let loaded = Arc::new(self.load_beside(&self.context.cpu_device()?)?);
+        *fallback = Some(Arc::clone(&loaded));
+        Ok(loaded)
+    }
+
+    fn load_beside(&self, device: &Device) -> Result<Placement, Error> {
+        let checkpoint = match &self.reloadable {
+            Reloadable::File(path) => Checkpoint::File(path),
+            Reloadable::Demo => Checkpoint::Bytes(DEMO_MODEL),
+            Reloadable::No => {
+                let reason = "a model loaded from memory cannot be loaded once more, on the CPU";
+                return Err(Error::Unsupported(reason.to_owned()));
+            }
+        };
+        let operation = self.context.operation(Tier::Host);
+        let model = device.load_model(checkpoint, &self.name, Precision::Fp32, &operation)?;
+        Ok(Placement::new(Tier::Host, model, Precision::Fp32))
+    }
+
+    fn fallback(&self) -> MutexGuard<'_, Option<Arc<Placement>>> {
+        self.fallback.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for a turn to encode.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::backend::{self, Embedding, Operation, Plan, Precision};
+use crate::backend::{self, Embedding, Operation, Precision};
 use crate::error::Error;
 use crate::memory::plan::{Candidate, Way, Work};
 use crate::memory::status::Tier;
@@ -48,17 +48,22 @@ impl Placement {
         *self.precision_now()
     }
 
-    /// Brings the weights to the precision of a plan.
+    /// Runs an operation with the weights in the precision of its plan; what it needs of them stays so until it ends.
     ///
     /// # Errors
-    /// What the backend says; the precision is then as before.
-    pub fn adopt(&self, precision: Precision, operation: &Operation) -> Result<(), Error> {
+    /// What the backend says when the precision cannot be had, which then is as before; what `run` says.
+    pub fn run<T>(
+        &self,
+        precision: Precision,
+        operation: &Operation,
+        run: impl FnOnce(&backend::Model) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut now = self.precision_now();
         if *now != precision {
             self.model.set_precision(precision, operation)?;
             *now = precision;
         }
-        Ok(())
+        run(&self.model)
     }
 
     /// What a way needs here; `None` when the model cannot be run so.
@@ -96,14 +101,6 @@ impl Placement {
             placement: Arc::clone(self),
             embedding: self.model.import(&bytes, operation)?,
         })
-    }
-
-    /// A plan with the precision that the weights are in.
-    pub fn plan(&self, plan: Plan) -> Plan {
-        Plan {
-            precision: self.precision(),
-            ..plan
-        }
     }
 
     fn precision_now(&self) -> MutexGuard<'_, Precision> {

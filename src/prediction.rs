@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use crate::error::Error;
 use crate::mask::{Bitmask, Extent, LogitMask, Upsampler};
+use crate::memory::execute::Ran;
+use crate::memory::status::Tier;
 use crate::model::Model;
 use crate::prompt::Prompts;
 
@@ -29,6 +31,12 @@ pub struct Prediction {
     pub image_size: (u32, u32),
     /// What it took.
     pub timings: Timings,
+    /// How the image was encoded; `None` when the embedding had been kept.
+    pub encode_ran: Option<Ran>,
+    /// The model's device has a memory of its own.
+    pub has_device: bool,
+    /// How the prompts were decoded; `None` until they are.
+    pub decode_ran: Option<Ran>,
     upsampler: Upsampler,
     /// `[num_objects][masks_per_object][mask_size][mask_size]`
     logits: Vec<f32>,
@@ -65,6 +73,9 @@ impl Prediction {
             mask_size,
             image_size,
             timings: Timings::default(),
+            encode_ran: None,
+            decode_ran: None,
+            has_device: model.tier() == Tier::Device,
             upsampler: model.upsampler(image_size)?,
             logits,
             scores: vec![0.0; count],

@@ -1,13 +1,19 @@
-//! The pipeline behind `sam_predict`: check → embedding (kept or made) → decode → result.
+//! The pipeline behind `sam_predict`: check → embedding (kept or made) → decode → result. Encoding and decoding run in the
+//! care of the memory manager, which chooses how and where.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::backend::{self, Embedding, MaskBuffers, PixelData, Pixels};
+use crate::backend::{self, MaskBuffers, PixelData, Pixels};
 use crate::cache::embedding::Key;
 use crate::error::Error;
 use crate::image::Samples;
+use crate::memory::analytics::Cache;
+use crate::memory::execute::{Ran, execute};
+use crate::memory::plan::Work;
+use crate::memory::status::Tier;
 use crate::model::Model;
+use crate::placement::PlacedEmbedding;
 use crate::prediction::{Prediction, Timings};
 use crate::prompt::{Prompt, Prompts};
 use crate::registered_image::RegisteredImage;
@@ -27,14 +33,21 @@ pub fn predict(
         model.info().mask_size as usize,
     )?;
     let encoded = encode(model, image)?;
-    decode(model, image, &encoded, &prompts)
+    decode(model, image, encoded, &prompts)
 }
 
 /// An embedding at hand, and what it took to have it.
 pub struct Encoded {
-    embedding: Arc<Embedding>,
-    /// Milliseconds in the encoder; `None` when the embedding had been kept.
-    milliseconds: Option<f64>,
+    key: Key,
+    embedding: Arc<PlacedEmbedding>,
+    /// What encoding took; `None` when the embedding had been kept.
+    encoding: Option<Encoding>,
+}
+
+/// What encoding took.
+struct Encoding {
+    milliseconds: f64,
+    ran: Ran,
 }
 
 /// The embedding of an image: the kept one, or a new one that is kept from now on. Threads that ask for the same image
@@ -46,35 +59,39 @@ pub fn encode(model: &Model, image: &RegisteredImage) -> Result<Encoded, Error> 
         model: model.id(),
     };
     let kept = || {
-        model
-            .context()
-            .embeddings()
-            .get(key)
-            .map(|embedding| Encoded {
-                embedding,
-                milliseconds: None,
-            })
+        let embedding = model.context().embeddings().get(key)?;
+        Some(Encoded {
+            key,
+            embedding,
+            encoding: None,
+        })
+    };
+    let looked_up = |hit| {
+        let analytics = model.context().memory().analytics();
+        analytics.looked_up(Cache::Embedding, hit);
     };
     if let Some(kept) = kept() {
+        looked_up(true);
         return Ok(kept);
     }
     let _turn = model.encoding_turn();
     if let Some(kept) = kept() {
+        looked_up(true);
         return Ok(kept);
     }
-    let (embedding, milliseconds) = timed(|| run_encoder(model, image))?;
+    looked_up(false);
+    let ((embedding, ran), milliseconds) = timed(|| run_encoder(model, image))?;
     let embedding = Arc::new(embedding);
-    model
-        .context()
-        .embeddings()
-        .insert(key, Arc::clone(&embedding), embedding.bytes());
+    let embeddings = model.context().embeddings();
+    embeddings.insert(key, Arc::clone(&embedding));
     Ok(Encoded {
+        key,
         embedding,
-        milliseconds: Some(milliseconds),
+        encoding: Some(Encoding { milliseconds, ran }),
     })
 }
 
-fn run_encoder(model: &Model, image: &RegisteredImage) -> Result<Embedding, Error> {
+fn run_encoder(model: &Model, image: &RegisteredImage) -> Result<(PlacedEmbedding, Ran), Error> {
     let input = model.input(image.pixels())?;
     let pixels = Pixels {
         width: input.width,
@@ -87,15 +104,25 @@ fn run_encoder(model: &Model, image: &RegisteredImage) -> Result<Embedding, Erro
             Samples::F32(samples) => PixelData::F32(samples),
         },
     };
-    Ok(model
-        .backend()
-        .encode(&pixels, &model.plan(0), &model.context().operation())?)
+    let context = model.context();
+    let candidates = model.candidates(Work::Encode, 0, model.tier())?;
+    execute(context.memory(), "encode", &candidates, |way| {
+        let placement = model.placement(way.tier)?;
+        let operation = context.operation(way.tier);
+        let embedding = placement.run(way.plan.precision, &operation, |backend| {
+            Ok(backend.encode(&pixels, &way.plan, &operation)?)
+        })?;
+        Ok(PlacedEmbedding {
+            placement,
+            embedding,
+        })
+    })
 }
 
 fn decode(
     model: &Model,
     image: &RegisteredImage,
-    encoded: &Encoded,
+    encoded: Encoded,
     prompts: &Prompts,
 ) -> Result<Prediction, Error> {
     let mut prediction = Prediction::blank(model, image.size(), prompts)?;
@@ -119,18 +146,44 @@ fn decode(
         },
         masks: &prompts.masks,
     };
-    let plan = model.plan(prompts.num_objects() as u32);
-    let operation = model.context().operation();
-    let ((), milliseconds) = timed(|| {
-        Ok(model
-            .backend()
-            .decode(&encoded.embedding, &wanted, &plan, &operation, &mut masks)?)
+    let ((_, ran), milliseconds) = timed(|| {
+        let lies_in = encoded.embedding.placement.tier();
+        let num_objects = prompts.num_objects() as u32;
+        let candidates = model.candidates(Work::Decode, num_objects, lies_in)?;
+        let context = model.context();
+        execute(context.memory(), "decode", &candidates, |way| {
+            let placed = lie_in(way.tier, model, &encoded)?;
+            let operation = context.operation(way.tier);
+            placed
+                .placement
+                .run(way.plan.precision, &operation, |backend| {
+                    let embedding = &placed.embedding;
+                    Ok(backend.decode(embedding, &wanted, &way.plan, &operation, &mut masks)?)
+                })
+        })
     })?;
     prediction.timings = Timings {
-        encode_ms: encoded.milliseconds,
+        encode_ms: encoded
+            .encoding
+            .as_ref()
+            .map(|encoding| encoding.milliseconds),
         decode_ms: milliseconds,
     };
+    prediction.encode_ran = encoded.encoding.map(|encoding| encoding.ran);
+    prediction.decode_ran = Some(ran);
     Ok(prediction)
+}
+
+/// The embedding in the memory of a tier. One that is moved stays there, so that the next click need not move it again.
+fn lie_in(tier: Tier, model: &Model, encoded: &Encoded) -> Result<Arc<PlacedEmbedding>, Error> {
+    if encoded.embedding.placement.tier() == tier {
+        return Ok(Arc::clone(&encoded.embedding));
+    }
+    let context = model.context();
+    let placement = model.placement(tier)?;
+    let moved = Arc::new(placement.import(&encoded.embedding, &context.operation(tier))?);
+    context.embeddings().insert(encoded.key, Arc::clone(&moved));
+    Ok(moved)
 }
 
 fn timed<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<(T, f64), Error> {

@@ -106,18 +106,37 @@ fn the_structs_of_the_plugin_abi_have_one_layout_in_c_and_rust() {
 
 #[test]
 fn the_structs_of_the_api_have_one_layout_in_c_and_rust() {
-    use sam_mm::capi::{context::*, image::*, memory::*, model::*, predict::*, result::*};
+    use sam_mm::capi::{
+        context::*, image::*, memory::*, memory_events::*, memory_options::*, memory_report::*,
+        model::*, predict::*, result::*,
+    };
     let layout = layouts! {
         sam_mm_options {
             struct_size, num_threads, device, backend_path, log_callback, log_user_data, log_level, allow_tf32,
-            embedding_cache_bytes,
+            embedding_cache_bytes, memory,
+        }
+        sam_mm_memory_options {
+            struct_size, growth, fraction, warning_threshold, critical_threshold, host_threshold, lower_precision,
+            cpu_fallback, monitor, monitor_period_ms, monitor_image_cache_bytes, monitor_device_threshold, max_age_ms,
+            reserved, nvml_library, cudart_library,
         }
         sam_mm_backend_info { struct_size, reserved, name, version, path, device, trail }
         sam_mm_memory_info {
             struct_size, known, source, reserved_zero, used, total, free, utilization, allocated, reserved,
-            embedding_cache, host_total, host_available, host_process, formatted,
+            embedding_cache, host_total, host_available, host_process, formatted, process,
+            age_ms, stale, reserved_zero_2, device_name, device_uuid, failures,
         }
-        sam_mm_optimize_report { struct_size, performed, embedding_cache_bytes, allocator_bytes }
+        sam_mm_memory_status { struct_size, level, utilization, message }
+        sam_mm_memory_event { struct_size, kind, number, at_ms, bytes, value, message }
+        sam_mm_memory_report {
+            struct_size, health, operations_succeeded, operations_failed, embedding_hits, embedding_misses,
+            optimizations, optimized_bytes, recoveries_attempted, recoveries_succeeded, warnings, criticals,
+            peak_device_used, peak_device_process, peak_allocated, peak_host_process,
+        }
+        sam_mm_optimize_report {
+            struct_size, performed, embedding_cache_bytes, allocator_bytes, image_cache_bytes, known, reserved,
+            used_before, used_after, allocated_before, allocated_after, host_process_before, host_process_after,
+        }
         sam_mm_image_desc { struct_size, format, width, height, row_stride, data, data_len }
         sam_mm_model_options { struct_size, precision, path, data, data_len }
         sam_mm_model_info {
@@ -128,7 +147,7 @@ fn the_structs_of_the_api_have_one_layout_in_c_and_rust() {
         sam_mm_predict_request { struct_size, multimask, prompts, boxes, num_prompts, num_boxes }
         sam_mm_result_info {
             struct_size, num_objects, masks_per_object, num_masks, width, height, mask_size, embedding_reused,
-            encode_ms, decode_ms,
+            encode_ms, decode_ms, on_cpu, precision, chunked_attention, recovered_by,
         }
         sam_mm_mask_info { struct_size, object_index, area, bounding_box, score, reserved }
         sam_mm_bitmask { struct_size, width, height, reserved, row_stride, data }

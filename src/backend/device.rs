@@ -69,6 +69,14 @@ impl Device {
         })
     }
 
+    /// Opens a device with the backend that this one belongs to: another one, or the same one with other settings.
+    ///
+    /// # Errors
+    /// What the plugin says.
+    pub fn open_another(&self, config: &DeviceConfig) -> Result<Self, BackendError> {
+        Self::open(&self.inner.plugin, config)
+    }
+
     /// `cpu` or `cuda:N`.
     pub fn name(&self) -> DeviceName {
         self.inner.name

@@ -69,6 +69,11 @@ impl BackendError {
         self.code() == abi::SAM_MM_ERR_OUT_OF_MEMORY
     }
 
+    /// Whether what was asked for is well formed but cannot be done by this backend or model.
+    pub fn is_unsupported(&self) -> bool {
+        self.code() == abi::SAM_MM_ERR_UNSUPPORTED
+    }
+
     /// The bytes that were asked for when memory ran out, where known.
     pub fn requested_bytes(&self) -> Option<u64> {
         self.plugin().and_then(|error| error.requested_bytes)

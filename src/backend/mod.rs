@@ -28,8 +28,8 @@ pub use model::{MaskBuffers, Model, Prompts};
 pub use operation::{LogSink, Operation, OperationHooks, subscribe_log};
 pub use sam_mm_backend_abi::sdk::{PixelData, Pixels};
 pub use sam_mm_backend_abi::types::{
-    AllocatorMemory, Attention, DeviceMemory, DeviceName, Element, Estimate, LogLevel, MemInfo,
-    ModelInfo, Plan, Precision, Probe, Resize,
+    AllocatorMemory, Attention, DeviceConfig, DeviceMemory, DeviceName, Element, Estimate,
+    LogLevel, MemInfo, ModelInfo, Plan, Precision, Probe, Resize,
 };
 pub use search::SearchOptions;
 pub use select::{Backends, DeviceOptions, DeviceRequest, Opened, open};

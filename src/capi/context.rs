@@ -8,6 +8,7 @@ use super::call::{call, call_init, clear, quiet};
 use super::error::{c_text, sam_mm_error};
 use super::handle::Table;
 use super::log::{SAM_MM_LOG_WARN, sam_mm_log_fn, sink};
+use super::memory_options::{self, sam_mm_memory_options};
 use super::strings;
 use super::structs::{self, c_struct};
 use crate::context::{Context, Options};
@@ -60,6 +61,8 @@ pub struct sam_mm_options {
     pub allow_tf32: u32,
     /// Most bytes of image embeddings kept for coming back to an image (one of SAM is 4 MiB); default 1 GiB.
     pub embedding_cache_bytes: u64,
+    /// Budget, thresholds and monitor; NULL (default) for their defaults. Borrowed for the call.
+    pub memory: *const sam_mm_memory_options,
 }
 
 c_struct!(sam_mm_options, |options| {
@@ -102,7 +105,7 @@ pub unsafe extern "C" fn sam_mm_init(
             } else {
                 structs::read(options)?
             };
-            let options = Options {
+            let mut options = Options {
                 device: strings::optional("device", given.device)?
                     .unwrap_or("auto")
                     .parse()?,
@@ -111,7 +114,9 @@ pub unsafe extern "C" fn sam_mm_init(
                 num_threads: given.num_threads,
                 allow_tf32: given.allow_tf32 != 0,
                 embedding_cache_bytes: given.embedding_cache_bytes,
+                ..Options::default()
             };
+            memory_options::apply(given.memory, &mut options)?;
             let sink = sink(given.log_callback, given.log_user_data, given.log_level)?;
             let core = Arc::new(Context::new(options, sink)?);
             context.write(CONTEXTS.insert(Arc::new(Entry {
@@ -130,8 +135,9 @@ pub unsafe extern "C" fn sam_mm_init(
 pub extern "C" fn sam_mm_destroy(context: *mut sam_mm_context) {
     quiet((), || {
         if let Ok(entry) = CONTEXTS.remove(context) {
-            // From inside a log callback this is refused; the sink then goes with the last child.
+            // From inside a callback this is refused; it then goes with the last child.
             let _ = entry.core.log().set_sink(None);
+            let _ = entry.core.memory().events().set_callback(None);
         }
     });
 }

@@ -25,7 +25,7 @@ pub type sam_mm_log_fn =
 
 /// Sends the lines of a context's log up to `max_level` to a callback; NULL removes the one there is. When this
 /// function returns, the former callback is not running any more and its `user_data` may be freed; so it cannot be
-/// called from inside a log callback. [any thread]
+/// called from inside a callback. [any thread]
 ///
 /// # Safety
 /// `callback` may be called with `user_data` from any thread until it is replaced or the context is destroyed; `error`
@@ -65,15 +65,22 @@ pub(super) fn sink(
     };
     let user_data = UserData(user_data);
     let sink = move |level: Level, message: &str| {
-        let user_data = &user_data;
         let message: CString = c_text(message);
         // SAFETY: the caller promised that the function may be called with this value from any thread.
-        unsafe { callback(user_data.0, level as i32, message.as_ptr()) };
+        unsafe { callback(user_data.get(), level as i32, message.as_ptr()) };
     };
     Ok(Some((level, Box::new(sink))))
 }
 
-struct UserData(*mut c_void);
+/// A value of the caller's for a callback of the caller's.
+pub(super) struct UserData(pub *mut c_void);
+
+impl UserData {
+    /// The value. A method, so that a closure captures the whole, which may be sent.
+    pub fn get(&self) -> *mut c_void {
+        self.0
+    }
+}
 
 // SAFETY: the pointer is only handed back to the caller's function, which by contract is called from any thread.
 unsafe impl Send for UserData {}

@@ -7,8 +7,12 @@ use super::call::{call, call_init, clear, quiet};
 use super::error::sam_mm_error;
 use super::handle::Table;
 use super::structs::{self, c_struct};
+use crate::backend::Attention;
 use crate::error::Error;
 use crate::mask::{Connectivity, PolygonOptions, Polygons, Ring, Rle};
+use crate::memory::execute::Ran;
+use crate::memory::recovery::Rung;
+use crate::memory::status::Tier;
 use crate::prediction::Prediction;
 
 /// The masks of one prediction. Masks are numbered object after object; with `masks_per_object` 3, masks 3 to 5 are
@@ -80,7 +84,27 @@ pub struct sam_mm_result_info {
     pub encode_ms: f64,
     /// Milliseconds that decoding the prompts took.
     pub decode_ms: f64,
+    /// 1 when the embedding was decoded on the CPU because the GPU had no room; else 0.
+    pub on_cpu: u32,
+    /// `SAM_MM_PRECISION_…` that the prompts were decoded in.
+    pub precision: u32,
+    /// 1 when the image was encoded with attention in chunks, which needs less memory for the same result within
+    /// rounding; 0 when it was not, or had been encoded before.
+    pub chunked_attention: u32,
+    /// `SAM_MM_RUNG_…`: what helped when memory had run out on the way to this result; the later one of two.
+    pub recovered_by: u32,
 }
+
+/// Memory did not run out.
+pub const SAM_MM_RUNG_NONE: u32 = 0;
+/// Caches gave memory back.
+pub const SAM_MM_RUNG_RELEASE_CACHES: u32 = 1;
+/// The allocator gave memory back.
+pub const SAM_MM_RUNG_EMPTY_ALLOCATOR: u32 = 2;
+/// A plan that needs less: chunked attention, or half precision.
+pub const SAM_MM_RUNG_LOWER_PRECISION: u32 = 3;
+/// The CPU.
+pub const SAM_MM_RUNG_CPU: u32 = 4;
 
 c_struct!(sam_mm_result_info);
 
@@ -109,8 +133,29 @@ pub unsafe extern "C" fn sam_mm_result_describe(
             answer.embedding_reused = prediction.timings.encode_ms.is_none().into();
             answer.encode_ms = prediction.timings.encode_ms.unwrap_or(0.0);
             answer.decode_ms = prediction.timings.decode_ms;
+            describe_runs(prediction, &mut answer);
             structs::write(info, &answer)
         })
+    }
+}
+
+fn describe_runs(prediction: &Prediction, answer: &mut sam_mm_result_info) {
+    let rung = |ran: &Ran| {
+        ran.recovered_by.map(|rung| match rung {
+            Rung::ReleaseCaches => SAM_MM_RUNG_RELEASE_CACHES,
+            Rung::EmptyAllocator => SAM_MM_RUNG_EMPTY_ALLOCATOR,
+            Rung::LowerPrecision => SAM_MM_RUNG_LOWER_PRECISION,
+            Rung::Cpu => SAM_MM_RUNG_CPU,
+        })
+    };
+    if let Some(encoded) = &prediction.encode_ran {
+        answer.chunked_attention = (encoded.way.plan.attention == Attention::Chunked).into();
+        answer.recovered_by = rung(encoded).unwrap_or(SAM_MM_RUNG_NONE);
+    }
+    if let Some(decoded) = &prediction.decode_ran {
+        answer.on_cpu = (decoded.way.tier == Tier::Host && prediction.has_device).into();
+        answer.precision = decoded.way.plan.precision.to_abi();
+        answer.recovered_by = rung(decoded).unwrap_or(answer.recovered_by);
     }
 }
 

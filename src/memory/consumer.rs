@@ -114,8 +114,13 @@ impl Consumers {
 
     /// Asks the consumers of that name for everything, and tells how many bytes they gave back.
     pub fn clear(&self, name: &str) -> u64 {
-        let cleared = self.live().into_iter().filter(|consumer| consumer.name() == name);
-        cleared.fold(0, |sum, consumer| sum.saturating_add(consumer.release(u64::MAX)))
+        let cleared = self
+            .live()
+            .into_iter()
+            .filter(|consumer| consumer.name() == name);
+        cleared.fold(0, |sum, consumer| {
+            sum.saturating_add(consumer.release(u64::MAX))
+        })
     }
 
     fn visit(&self, bytes: impl Fn(&dyn Consumer) -> u64) -> Vec<Share> {

@@ -136,7 +136,8 @@ fn take(backend: &dyn BackendMemory, probes: Option<&DeviceProbes>) -> Taken {
         stale: false,
     };
     if let Some(probes) = probes {
-        let seen = device.and_then(|device| DeviceFigures::from_free(device.total, device.free).ok());
+        let seen =
+            device.and_then(|device| DeviceFigures::from_free(device.total, device.free).ok());
         let probed = probes.read(seen);
         taken.reading = match probed.device {
             Some(device) => Reading::Known(Figures {

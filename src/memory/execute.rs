@@ -7,7 +7,9 @@ use crate::error::Error;
 use super::events::EventKind;
 use super::manager::MemoryManager;
 use super::plan::{Candidate, Choice, NoPlanFits, Supply, Way, choose};
-use super::recovery::{self, Attempt, Failure, Need, RecoveryRecord, Rung, RungRecord, Rungs, backend_need};
+use super::recovery::{
+    self, Attempt, Failure, Need, RecoveryRecord, Rung, RungRecord, Rungs, backend_need,
+};
 use super::status::{Status, Tier};
 
 /// How an operation was run.
@@ -48,7 +50,8 @@ fn planned<T>(
     attempt: &mut impl FnMut(&Way) -> Result<T, Error>,
 ) -> Result<(T, Ran), Error> {
     let (supply, status) = manager.supply();
-    let choice = choose(candidates, &supply).map_err(|nothing| refused(operation, &status, nothing))?;
+    let choice =
+        choose(candidates, &supply).map_err(|nothing| refused(operation, &status, nothing))?;
     make_room(manager, &choice);
     if choice.is_downgrade() {
         manager.emit(EventKind::PlanDowngraded {
@@ -114,9 +117,7 @@ fn make_room(manager: &MemoryManager, choice: &Choice) {
     if choice.release == 0 {
         return;
     }
-    manager
-        .consumers()
-        .release(choice.way.tier, choice.release);
+    manager.consumers().release(choice.way.tier, choice.release);
     manager.trim();
 }
 

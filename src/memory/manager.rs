@@ -48,11 +48,19 @@ pub struct MemoryManager {
     /// Sources that failed at the last reading, so that a change is noticed.
     failing: Mutex<Vec<Source>>,
     monitor: Mutex<Option<Monitor>>,
+    /// Is told every event as well, for the log.
+    observer: Box<dyn Fn(&EventKind) + Send + Sync>,
 }
 
 impl MemoryManager {
-    /// A manager that knows of no device yet. `warnings` are what was wrong with the environment.
-    pub fn new(config: MemoryConfig, warnings: Vec<ConfigWarning>, probes: ProbeOptions) -> Self {
+    /// A manager that knows of no device yet. `warnings` are what was wrong with the environment; `observer` is told every
+    /// event, on the thread where it happens.
+    pub fn new(
+        config: MemoryConfig,
+        warnings: Vec<ConfigWarning>,
+        probes: ProbeOptions,
+        observer: impl Fn(&EventKind) + Send + Sync + 'static,
+    ) -> Self {
         let manager = Self {
             config,
             probes,
@@ -63,6 +71,7 @@ impl MemoryManager {
             device: OnceLock::new(),
             failing: Mutex::default(),
             monitor: Mutex::new(None),
+            observer: Box::new(observer),
         };
         for warning in warnings {
             manager.emit(EventKind::ConfigWarning(warning));
@@ -97,6 +106,7 @@ impl MemoryManager {
 
     /// Something happened.
     pub(super) fn emit(&self, kind: EventKind) {
+        (self.observer)(&kind);
         self.events.emit(self.clock(), kind);
     }
 
@@ -116,9 +126,11 @@ impl MemoryManager {
     /// What is known, no older than the snapshot's age allows. Never fails, and needs no device.
     pub fn info(&self) -> MemoryInfo {
         let taken = self.taken(self.config.snapshot_max_age);
-        let (reading, source) = taken.as_ref().map_or((Reading::NoDevice, Source::None), |taken| {
-            (taken.reading, taken.source)
-        });
+        let (reading, source) = taken
+            .as_ref()
+            .map_or((Reading::NoDevice, Source::None), |taken| {
+                (taken.reading, taken.source)
+            });
         let device = reading.figures().copied();
         let host = match &taken {
             Some(taken) => taken.host,
@@ -451,7 +463,11 @@ pub const EMBEDDING_CACHE: &str = "embedding cache";
 pub const IMAGE_CACHE: &str = "image cache";
 
 /// A panic of somebody's callback or consumer must not end the watch, or leave the thread in a state that nobody sees.
-fn tick(manager: &Weak<MemoryManager>, policy: &mut MonitorPolicy, now: Duration) -> ControlFlow<()> {
+fn tick(
+    manager: &Weak<MemoryManager>,
+    policy: &mut MonitorPolicy,
+    now: Duration,
+) -> ControlFlow<()> {
     let Some(manager) = manager.upgrade() else {
         return ControlFlow::Break(());
     };

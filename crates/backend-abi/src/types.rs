@@ -49,6 +49,16 @@ numbered! {
     }
 }
 
+impl Precision {
+    /// Bytes of a number.
+    pub const fn element_size(self) -> u64 {
+        match self {
+            Self::Fp32 => 4,
+            Self::Fp16 | Self::Bf16 => 2,
+        }
+    }
+}
+
 numbered! {
     /// How attention scores of the image encoder are computed.
     Attention: u32 {
