@@ -1,0 +1,92 @@
+//! What the plugin says of memory against what its allocator counted.
+
+mod common;
+
+use common::golden::Golden;
+use common::plugin::{allocated, cpu, decode, demo_bytes, encode, load, one_at_a_time};
+use sam_mm::backend::{Attention, Checkpoint, Device, Model, Operation, Plan};
+
+/// What small parts may add to any estimate.
+const SLACK: u64 = 256 << 10;
+
+fn plan(attention: Attention, num_objects: u32) -> Plan {
+    Plan {
+        attention,
+        num_objects,
+        ..Plan::DEFAULT
+    }
+}
+
+/// Bytes at the peak of `work` over those before it.
+fn peak_of<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    let device = cpu(None);
+    let (before, _) = allocated(&device);
+    let made = work();
+    (made, allocated(&device).1 - before)
+}
+
+fn assert_holds(what: &str, estimate: u64, measured: u64) {
+    println!("{what}: estimated {estimate}, measured {measured}");
+    assert!(estimate >= measured, "{what}: {estimate} < {measured}");
+    assert!(
+        estimate <= 2 * measured + SLACK,
+        "{what}: {estimate} for {measured}"
+    );
+}
+
+fn hold_encode_and_decode(what: &str, model: &Model) {
+    for attention in [Attention::Full, Attention::Chunked] {
+        let plan = plan(attention, 0);
+        let estimate = model.estimate(&plan).unwrap();
+        let (embedding, peak) = peak_of(|| encode(model, &plan, &Operation::detached()).unwrap());
+        let total = estimate.encode_workspace_bytes + estimate.embedding_bytes;
+        assert_holds(&format!("{what}, encode, {attention:?}"), total, peak);
+        assert_eq!(embedding.bytes(), estimate.embedding_bytes);
+    }
+    for objects in [1, 3, 20] {
+        let embedding = encode(model, &Plan::DEFAULT, &Operation::detached()).unwrap();
+        let estimate = model.estimate(&plan(Attention::Full, objects)).unwrap();
+        let objects = objects as usize;
+        let (_, peak) =
+            peak_of(|| decode(model, &embedding, objects, &Operation::detached()).unwrap());
+        let what = format!("{what}, decode of {objects}");
+        assert_holds(&what, estimate.decode_workspace_bytes, peak);
+    }
+}
+
+/// Loads a model, and holds what it says of its weights to what they took.
+fn loaded(what: &str, device: &Device, checkpoint: &[u8]) -> Model {
+    let (before, _) = allocated(device);
+    let model = load(device, Checkpoint::Bytes(checkpoint)).unwrap();
+    let measured = allocated(device).0 - before;
+    let said = model.info().weight_bytes;
+    println!("{what}: weights said {said}, measured {measured}");
+    let apart = said.abs_diff(measured);
+    assert!(apart <= measured / 20, "{what}: {said} of {measured}");
+    model
+}
+
+#[test]
+fn memory_of_the_demo_model() {
+    let _turn = one_at_a_time();
+    let model = loaded("demo", &cpu(None), &demo_bytes());
+    hold_encode_and_decode("demo", &model);
+}
+
+#[test]
+fn memory_of_a_small_vit() {
+    let _turn = one_at_a_time();
+    let checkpoint = Golden::open("sam_small").checkpoint_bytes();
+    hold_encode_and_decode(
+        "small",
+        &load(&cpu(None), Checkpoint::Bytes(&checkpoint)).unwrap(),
+    );
+}
+
+#[test]
+fn memory_of_a_mobile_sam() {
+    let _turn = one_at_a_time();
+    let checkpoint = Golden::open("mobile_sam").checkpoint_bytes();
+    let model = loaded("MobileSAM", &cpu(None), &checkpoint);
+    hold_encode_and_decode("MobileSAM", &model);
+}
