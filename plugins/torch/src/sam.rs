@@ -9,12 +9,13 @@ use crate::embedding::{Geometry, ImageEmbedding, ModelKey};
 use crate::error::{CheckCancelled, Result};
 use crate::image_encoder_vit::ImageEncoderVit;
 use crate::mask_decoder::{MaskDecoder, Masks};
-use crate::needs;
+use crate::needs::{self, AttentionBy};
 use crate::nn::Weights;
 use crate::precision::{element_size, kind_of};
 use crate::preprocess::Normalisation;
 use crate::prompt_encoder::PromptEncoder;
 use crate::prompts::{Batch, CoordinateScale, batches};
+use crate::shim::{has_attention_kernel, num_threads};
 use crate::tiny_vit::TinyVit;
 use crate::two_way_transformer::{ImageSide, SharedImage};
 
@@ -109,8 +110,16 @@ impl Sam {
 
     /// Elements that the weights take, `parameters` and what is made of them on loading.
     pub fn weight_elements(&self, parameters: u64) -> u64 {
-        // The positional encoding of every cell; everything else is small beside the parameters.
-        parameters + self.prompt_encoder.dense_pe().numel() as u64
+        parameters + needs::derived_weights(&self.config, self.attention_by()) as u64
+    }
+
+    fn attention_by(&self) -> AttentionBy {
+        if self.device == Device::Cpu && has_attention_kernel(None) {
+            let threads = num_threads() as usize;
+            AttentionBy::Kernel { threads }
+        } else {
+            AttentionBy::Operators
+        }
     }
 
     /// Elements that [`encode`](Self::encode) needs at its peak.
@@ -118,7 +127,7 @@ impl Sam {
         let elements = match &self.config.image_encoder {
             ImageEncoderConfig::TinyVit(config) => needs::encode_tiny_vit(config),
             ImageEncoderConfig::Vit(config) => {
-                needs::encode_vit(config, attention, self.device.is_cuda())
+                needs::encode_vit(config, attention, self.attention_by())
             }
         };
         elements as u64
@@ -148,9 +157,11 @@ impl Sam {
         let cells = match &self.image_encoder {
             // Windows alone: there is nothing to chunk, whatever the plan says.
             ImageEncoder::TinyVit(encoder) => {
-                encoder.forward(input.f_to_kind(kind_of(self.precision))?, check_cancelled)?
+                let image = input.f_to_kind(kind_of(self.precision))?;
+                drop(input); // the encoder uses the image up, and so must be its only owner
+                encoder.forward(image, check_cancelled)?
             }
-            ImageEncoder::Vit(encoder) => encoder.forward(&input, attention, check_cancelled)?,
+            ImageEncoder::Vit(encoder) => encoder.forward(input, attention, check_cancelled)?,
         };
         let geometry = Geometry {
             original: (pixels.original_width, pixels.original_height),

@@ -24,14 +24,18 @@ struct Demo {
 
 impl Demo {
     fn new() -> Self {
+        Self::in_precision(Precision::Fp32).unwrap()
+    }
+
+    fn in_precision(precision: Precision) -> Result<Self, sam_mm::error::Error> {
         let options = Options {
             device: DeviceRequest::Named(DeviceName::Cpu),
             backend_path: Some(common::plugin()),
             ..Options::default()
         };
         let context = Arc::new(Context::new(options, None).unwrap());
-        let model = Model::load(&context, Source::Demo, Precision::Fp32).unwrap();
-        Self { context, model }
+        let model = Model::load(&context, Source::Demo, precision)?;
+        Ok(Self { context, model })
     }
 
     fn image(
@@ -250,4 +254,51 @@ fn many_objects_in_one_call_are_those_of_single_calls() {
             assert!(apart <= 1e-4 * size, "object {object}: {apart}");
         }
     }
+}
+
+#[test]
+fn bf16_on_the_cpu() {
+    let (demo, half) = (Demo::new(), Demo::in_precision(Precision::Bf16).unwrap());
+    let mut ious = Vec::new();
+    for seed in 2000..2000 + SCENES {
+        let scene = Scene::draw(seed);
+        let (image, image_half) = (demo.scene(&scene), half.scene(&scene));
+        for prompt in scene.prompts(seed, PROMPTS_PER_SCENE) {
+            let centre = prompt.click.map(|pixel| pixel + 0.5);
+            let bounds = Prompt {
+                bounding_box: Some(prompt.bounds),
+                ..Prompt::default()
+            };
+            for (what, prompt, multimask) in
+                [("click", click(&centre), true), ("box", bounds, false)]
+            {
+                let full = demo.predict(&image, prompt, multimask);
+                let found = half.predict(&image_half, prompt, multimask);
+                let best = full.best_mask(0).unwrap();
+                if full.score(best).unwrap() < 0.9 {
+                    continue;
+                }
+                let pixels: Vec<bool> = full
+                    .bitmask(best)
+                    .unwrap()
+                    .pixels()
+                    .iter()
+                    .map(|&on| on == 1)
+                    .collect();
+                let mask = Mask {
+                    width: scene.image.width,
+                    height: scene.image.height,
+                    pixels,
+                };
+                ious.push((iou(&found, best, &mask), what, seed));
+            }
+        }
+    }
+    ious.sort_by(|a, b| a.0.total_cmp(&b.0));
+    println!(
+        "{} prompts, mean {}, worst {:?}",
+        ious.len(),
+        ious.iter().map(|i| i.0).sum::<f64>() / ious.len() as f64,
+        &ious[..12]
+    );
 }

@@ -90,3 +90,15 @@ fn memory_of_a_mobile_sam() {
     let model = loaded("MobileSAM", &cpu(None), &checkpoint);
     hold_encode_and_decode("MobileSAM", &model);
 }
+
+/// A model of any size, such as the real ViT-B: `SAM_MM_CHECKPOINT=sam_vit_b.pth cargo test --test estimates -- --ignored`.
+#[test]
+#[ignore = "needs a checkpoint of the caller's"]
+fn memory_of_a_checkpoint_of_the_callers() {
+    let _turn = one_at_a_time();
+    let path = std::env::var_os("SAM_MM_CHECKPOINT").expect("SAM_MM_CHECKPOINT names a checkpoint");
+    let checkpoint = std::fs::read(path).unwrap();
+    let model = loaded("the checkpoint", &cpu(None), &checkpoint);
+    drop(checkpoint);
+    hold_encode_and_decode("the checkpoint", &model);
+}

@@ -1,4 +1,4 @@
-//! Layer norms on inputs that vary so little that their ε decides: 1e-6 in the ViT encoder, its neck and the
+//! Layer norms on inputs that vary so little that their ε decides: 1e-6 in the neck and in the
 //! convolutions of the decoder, 1e-5 in TinyViT and the two-way transformer.
 //!
 //! On inputs of unit variance either ε gives the same to five digits, which no other golden would notice.
@@ -71,7 +71,7 @@ fn floats(tensor: &Tensor) -> Vec<f32> {
 }
 
 #[test]
-fn norms_of_the_vit_encoder_and_of_its_neck() {
+fn norms_of_the_neck() {
     let quiet = Quiet::open();
     let sizes = Sizes {
         original: (300, 211),

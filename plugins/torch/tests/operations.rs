@@ -122,7 +122,7 @@ fn a_checkpoint_from_a_path_and_from_bytes_is_one_model() {
     let _turn = one_at_a_time();
     let device = cpu(None);
     let from_bytes = demo(&device);
-    let from_path = load(&device, Checkpoint::Path(&demo_path())).unwrap();
+    let from_path = load(&device, Checkpoint::File(&demo_path())).unwrap();
     let embedding = encode(&from_bytes, &Plan::DEFAULT, &detached()).unwrap();
     let exported = embedding.export().unwrap();
     let imported = from_path.import(&exported, &detached()).unwrap();
@@ -135,7 +135,7 @@ fn a_file_that_is_missing_or_no_checkpoint_is_told_by_its_name() {
     let device = cpu(None);
     let folder = std::env::temp_dir();
     let missing = folder.join("no such model \u{e9}.pth");
-    let error = load(&device, Checkpoint::Path(&missing))
+    let error = load(&device, Checkpoint::File(&missing))
         .map(|_| ())
         .unwrap_err();
     assert_eq!(error.code(), abi::SAM_MM_ERR_IO, "{error}");
@@ -143,7 +143,7 @@ fn a_file_that_is_missing_or_no_checkpoint_is_told_by_its_name() {
         error.to_string().contains("no such model \u{e9}.pth"),
         "{error}"
     );
-    let error = load(&device, Checkpoint::Path(&folder))
+    let error = load(&device, Checkpoint::File(&folder))
         .map(|_| ())
         .unwrap_err();
     assert!(
@@ -161,7 +161,7 @@ fn a_path_in_any_script_is_opened() {
     let _turn = one_at_a_time();
     let path = std::env::temp_dir().join(format!("modèle 模型 {}.safetensors", std::process::id()));
     std::fs::copy(demo_path(), &path).unwrap();
-    let loaded = load(&cpu(None), Checkpoint::Path(&path));
+    let loaded = load(&cpu(None), Checkpoint::File(&path));
     std::fs::remove_file(&path).unwrap();
     assert_eq!(loaded.unwrap().info().family, "sam");
 }
@@ -172,7 +172,7 @@ fn a_path_that_is_not_utf8_is_refused_as_an_argument() {
     use std::os::unix::ffi::OsStrExt;
     let _turn = one_at_a_time();
     let path = std::path::Path::new(std::ffi::OsStr::from_bytes(b"/tmp/\xff.pth"));
-    let error = load(&cpu(None), Checkpoint::Path(path))
+    let error = load(&cpu(None), Checkpoint::File(path))
         .map(|_| ())
         .unwrap_err();
     assert_eq!(error.code(), abi::SAM_MM_ERR_INVALID_ARGUMENT, "{error}");
@@ -292,7 +292,7 @@ fn out_of_memory_names_the_bytes_and_the_same_model_works_once_there_is_room() {
         .export()
         .unwrap();
     let held = device.mem_info().unwrap().allocator.unwrap().reserved;
-    for room in [0, 100_000, 2_000_000] {
+    for room in [4096, 100_000, 1_000_000] {
         let limit = held + room;
         let limited = cpu(Some(limit));
         let error = encode(&model, &Plan::DEFAULT, &detached())
