@@ -9,6 +9,7 @@ use sam_mm_checkpoint::{
 
 use crate::cells::PER_CELL;
 use crate::image_encoder_vit::Chunks;
+use crate::mask_decoder::UPSCALING_CELLS;
 use crate::tiny_vit::rows::STRIP_CELLS;
 
 /// Tokens that are reckoned with in a prompt: those of the output and about ten points.
@@ -19,16 +20,8 @@ pub fn embedding(prompts: &PromptEncoderConfig) -> usize {
     prompts.image_embedding_size.pow(2) * prompts.embed_dim
 }
 
-/// What decoding takes: for each object that is decoded at a time, and for all of them together.
-pub struct DecodeNeeds {
-    /// Elements for each object.
-    pub per_object: usize,
-    /// Elements for the image that the objects share.
-    pub shared: usize,
-}
-
-/// What decoding takes.
-pub fn decode(config: &SamConfig) -> DecodeNeeds {
+/// What decoding takes of so many objects at a time, in elements of which `wide` are as large as one of fp32.
+pub fn decode(config: &SamConfig, objects: usize, wide: usize) -> usize {
     let MaskDecoderConfig {
         transformer_dim: channels,
         num_heads,
@@ -38,15 +31,15 @@ pub fn decode(config: &SamConfig) -> DecodeNeeds {
     } = config.mask_decoder;
     let cells = config.prompt_encoder.image_embedding_size.pow(2);
     let image = cells * channels;
-    // Attention before and after softmax.
-    let attention = num_heads * TOKENS * cells;
-    let logits = num_multimask_outputs * cells * PER_CELL;
-    DecodeNeeds {
-        // The image with and without its encoding, the one that is made of them, and half of one in projections.
-        per_object: 7 * image / 2 + 3 * attention + logits,
-        // Queries, keys and values that are kept. Making them takes less than the first object after it.
-        shared: 3 * image / attention_downsample_rate,
-    }
+    // Queries, keys and values that are kept. Making them takes less than the first object after it.
+    let shared = 3 * image / attention_downsample_rate;
+    // The image with and without its encoding, the one that is made of them, and half of one in projections; attention
+    // before and after softmax.
+    let transformer = objects * (7 * image / 2 + 3 * num_heads * TOKENS * cells);
+    // The images, and of one of them at a time what becomes of some cells before and after the norm and at full size.
+    let upscaling = objects * image + 4 * cells.min(UPSCALING_CELLS as usize) * channels;
+    let logits = objects * num_multimask_outputs * cells * PER_CELL;
+    shared + transformer.max(upscaling) + wide * logits
 }
 
 /// What the TinyViT encoder takes.
@@ -86,28 +79,41 @@ pub enum AttentionBy {
     Operators,
 }
 
-/// What the ViT encoder takes.
-pub fn encode_vit(config: &SamVitConfig, attention: Attention, by: AttentionBy) -> usize {
+/// What the ViT encoder takes, in elements of which `wide` are as large as one of fp32: 1, or 2 in half precision, where
+/// the residual stream, norms and the kernel's input and output are fp32 all the same.
+pub fn encode_vit(
+    config: &SamVitConfig,
+    attention: Attention,
+    by: AttentionBy,
+    wide: usize,
+) -> usize {
     let grid = config.grid_size();
-    let row = grid * config.embed_dim;
-    let map = grid * row;
+    let map = grid * grid * config.embed_dim;
     let input = config.in_chans * config.image_size.pow(2);
+    let converted = |elements: usize| if wide > 1 { elements } else { 0 };
     // The pixels, the same patch by patch, and the tokens.
-    let patch_embed = 2 * input + map;
+    let patch_embed = 2 * wide * input + wide * map + converted(input + map);
     let blocks = config.blocks.iter().map(|block| {
         let cuts = Chunks::new(grid as i64, block.window_size as i64, attention);
-        let attention = attend(config, block.window_size, &cuts, by);
+        let attention = attend(config, block.window_size, &cuts, by, wide);
         // Normed tokens, hidden values, and what is added.
-        let mlp = cuts.rows_of_mlp() * grid * (2 * config.embed_dim + config.mlp_dim);
-        map + attention.max(mlp)
+        let widths = 2 * config.embed_dim + config.mlp_dim + converted(wide * config.embed_dim);
+        let mlp = cuts.rows_of_mlp() * grid * widths;
+        wide * map + attention.max(mlp)
     });
     // The last map, and what the convolutions make of it, in and out of their own layouts.
-    let neck = map + 6 * grid * grid * config.out_chans;
+    let neck = wide * map + converted(map) + 6 * grid * grid * config.out_chans;
     patch_embed.max(blocks.max().unwrap_or(0)).max(neck)
 }
 
 /// What attention takes besides the residual stream.
-fn attend(config: &SamVitConfig, window: usize, cuts: &Chunks, by: AttentionBy) -> usize {
+fn attend(
+    config: &SamVitConfig,
+    window: usize,
+    cuts: &Chunks,
+    by: AttentionBy,
+    wide: usize,
+) -> usize {
     let grid = config.grid_size();
     let row = grid * config.embed_dim;
     // Normed tokens, queries and what is attended to, of some rows; keys and values, of those rows or of all.
@@ -118,18 +124,23 @@ fn attend(config: &SamVitConfig, window: usize, cuts: &Chunks, by: AttentionBy) 
     };
     let of_keys = if parts == 1 { rows } else { grid };
     let tokens = (3 * rows + 2 * of_keys) * row;
-    tokens
-        + match by {
-            AttentionBy::Kernel { threads } => threads * kernel_workspace(config, window),
-            AttentionBy::Operators => {
-                let side = if window == 0 { grid } else { window };
-                let padded = rows.next_multiple_of(window.max(1)) * grid.next_multiple_of(side);
-                // Scores before and after softmax; queries and keys as they are extended, and their copies.
-                2 * config.num_heads * padded * side * side
-                    + 4 * (padded + of_keys * grid)
-                        * (config.embed_dim + config.num_heads * 2 * side)
-            }
+    match by {
+        AttentionBy::Kernel { threads } => {
+            let converted = match wide {
+                1 => 0,
+                _ => wide * 2 * (rows + of_keys) * row,
+            };
+            tokens + converted + wide * threads * kernel_workspace(config, window)
         }
+        AttentionBy::Operators => {
+            let side = if window == 0 { grid } else { window };
+            let padded = rows.next_multiple_of(window.max(1)) * grid.next_multiple_of(side);
+            // Scores before and after softmax; queries and keys as they are extended, and their copies.
+            let scores = 2 * config.num_heads * padded * side * side;
+            let extended = config.embed_dim + config.num_heads * 2 * side;
+            tokens + scores + 4 * (padded + of_keys * grid) * extended
+        }
+    }
 }
 
 /// What a thread of the kernel holds: a head's keys and values, and a tile of queries with their scores

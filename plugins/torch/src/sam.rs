@@ -113,6 +113,11 @@ impl Sam {
         parameters + needs::derived_weights(&self.config, self.attention_by()) as u64
     }
 
+    /// Elements that are as large as one of fp32.
+    fn wide(&self) -> usize {
+        size_of::<f32>() / element_size(self.precision)
+    }
+
     fn attention_by(&self) -> AttentionBy {
         if self.device == Device::Cpu && has_attention_kernel(None) {
             let threads = num_threads() as usize;
@@ -127,7 +132,7 @@ impl Sam {
         let elements = match &self.config.image_encoder {
             ImageEncoderConfig::TinyVit(config) => needs::encode_tiny_vit(config),
             ImageEncoderConfig::Vit(config) => {
-                needs::encode_vit(config, attention, self.attention_by())
+                needs::encode_vit(config, attention, self.attention_by(), self.wide())
             }
         };
         elements as u64
@@ -135,9 +140,8 @@ impl Sam {
 
     /// Elements that [`decode`](Self::decode) of so many objects needs at its peak.
     pub fn decode_elements(&self, objects: u32) -> u64 {
-        let needs = needs::decode(&self.config);
         let at_once = (objects as usize).min(self.objects_at_once());
-        (at_once * needs.per_object + needs.shared) as u64
+        needs::decode(&self.config, at_once, self.wide()) as u64
     }
 
     /// Runs the image encoder.

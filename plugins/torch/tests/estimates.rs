@@ -3,19 +3,12 @@
 mod common;
 
 use common::golden::Golden;
-use common::plugin::{allocated, cpu, decode, demo_bytes, encode, load, one_at_a_time};
-use sam_mm::backend::{Attention, Checkpoint, Device, Model, Operation, Plan};
+use common::plugin::{allocated, cpu, decode_in, demo_bytes, encode, load_in, one_at_a_time};
+use sam_mm::backend::{Attention, Checkpoint, Device, Model, Operation, Plan, Precision};
+use sam_mm_backend_abi::abi::SAM_MM_ERR_UNSUPPORTED;
 
 /// What small parts may add to any estimate.
 const SLACK: u64 = 256 << 10;
-
-fn plan(attention: Attention, num_objects: u32) -> Plan {
-    Plan {
-        attention,
-        num_objects,
-        ..Plan::DEFAULT
-    }
-}
 
 /// Bytes at the peak of `work` over those before it.
 fn peak_of<T>(work: impl FnOnce() -> T) -> (T, u64) {
@@ -34,7 +27,12 @@ fn assert_holds(what: &str, estimate: u64, measured: u64) {
     );
 }
 
-fn hold_encode_and_decode(what: &str, model: &Model) {
+fn hold_encode_and_decode(what: &str, model: &Model, precision: Precision) {
+    let plan = |attention, num_objects| Plan {
+        attention,
+        precision,
+        num_objects,
+    };
     for attention in [Attention::Full, Attention::Chunked] {
         let plan = plan(attention, 0);
         let estimate = model.estimate(&plan).unwrap();
@@ -44,51 +42,66 @@ fn hold_encode_and_decode(what: &str, model: &Model) {
         assert_eq!(embedding.bytes(), estimate.embedding_bytes);
     }
     for objects in [1, 3, 20] {
-        let embedding = encode(model, &Plan::DEFAULT, &Operation::detached()).unwrap();
+        let embedding = encode(model, &plan(Attention::Full, 1), &Operation::detached()).unwrap();
         let estimate = model.estimate(&plan(Attention::Full, objects)).unwrap();
         let objects = objects as usize;
-        let (_, peak) =
-            peak_of(|| decode(model, &embedding, objects, &Operation::detached()).unwrap());
+        let (_, peak) = peak_of(|| {
+            decode_in(
+                model,
+                &embedding,
+                objects,
+                precision,
+                &Operation::detached(),
+            )
+            .unwrap()
+        });
         let what = format!("{what}, decode of {objects}");
         assert_holds(&what, estimate.decode_workspace_bytes, peak);
     }
 }
 
-/// Loads a model, and holds what it says of its weights to what they took.
-fn loaded(what: &str, device: &Device, checkpoint: &[u8]) -> Model {
-    let (before, _) = allocated(device);
-    let model = load(device, Checkpoint::Bytes(checkpoint)).unwrap();
-    let measured = allocated(device).0 - before;
-    let said = model.info().weight_bytes;
-    println!("{what}: weights said {said}, measured {measured}");
-    let apart = said.abs_diff(measured);
-    assert!(apart <= measured / 20, "{what}: {said} of {measured}");
-    model
+/// Loads a model in fp32, and in bf16 where the processor has it, and holds what it says of its memory to what it takes.
+fn hold(what: &str, checkpoint: &[u8]) {
+    for precision in [Precision::Fp32, Precision::Bf16] {
+        let what = format!("{what} in {precision}");
+        let device = cpu(None);
+        let (before, _) = allocated(&device);
+        let model = match load_in(&device, Checkpoint::Bytes(checkpoint), precision) {
+            Ok(model) => model,
+            Err(error) => {
+                assert_eq!(precision, Precision::Bf16, "{error}");
+                assert_eq!(error.code(), SAM_MM_ERR_UNSUPPORTED, "{error}");
+                return;
+            }
+        };
+        let measured = allocated(&device).0 - before;
+        let said = model.info().weight_bytes;
+        println!("{what}: weights said {said}, measured {measured}");
+        let apart = said.abs_diff(measured);
+        assert!(
+            apart <= measured / 20 + SLACK,
+            "{what}: {said} of {measured}"
+        );
+        hold_encode_and_decode(&what, &model, precision);
+    }
 }
 
 #[test]
 fn memory_of_the_demo_model() {
     let _turn = one_at_a_time();
-    let model = loaded("demo", &cpu(None), &demo_bytes());
-    hold_encode_and_decode("demo", &model);
+    hold("demo", &demo_bytes());
 }
 
 #[test]
 fn memory_of_a_small_vit() {
     let _turn = one_at_a_time();
-    let checkpoint = Golden::open("sam_small").checkpoint_bytes();
-    hold_encode_and_decode(
-        "small",
-        &load(&cpu(None), Checkpoint::Bytes(&checkpoint)).unwrap(),
-    );
+    hold("small", &Golden::open("sam_small").checkpoint_bytes());
 }
 
 #[test]
 fn memory_of_a_mobile_sam() {
     let _turn = one_at_a_time();
-    let checkpoint = Golden::open("mobile_sam").checkpoint_bytes();
-    let model = loaded("MobileSAM", &cpu(None), &checkpoint);
-    hold_encode_and_decode("MobileSAM", &model);
+    hold("MobileSAM", &Golden::open("mobile_sam").checkpoint_bytes());
 }
 
 /// A model of any size, such as the real ViT-B: `SAM_MM_CHECKPOINT=sam_vit_b.pth cargo test --test estimates -- --ignored`.
@@ -97,8 +110,5 @@ fn memory_of_a_mobile_sam() {
 fn memory_of_a_checkpoint_of_the_callers() {
     let _turn = one_at_a_time();
     let path = std::env::var_os("SAM_MM_CHECKPOINT").expect("SAM_MM_CHECKPOINT names a checkpoint");
-    let checkpoint = std::fs::read(path).unwrap();
-    let model = loaded("the checkpoint", &cpu(None), &checkpoint);
-    drop(checkpoint);
-    hold_encode_and_decode("the checkpoint", &model);
+    hold("the checkpoint", &std::fs::read(path).unwrap());
 }

@@ -41,8 +41,16 @@ pub fn demo_bytes() -> Vec<u8> {
 }
 
 pub fn load(device: &Device, checkpoint: Checkpoint<'_>) -> Result<Model, BackendError> {
+    load_in(device, checkpoint, Precision::Fp32)
+}
+
+pub fn load_in(
+    device: &Device,
+    checkpoint: Checkpoint<'_>,
+    precision: Precision,
+) -> Result<Model, BackendError> {
     let operation = Operation::detached();
-    device.load_model(checkpoint, "the test's", Precision::Fp32, &operation)
+    device.load_model(checkpoint, "the test's", precision, &operation)
 }
 
 /// Encodes the image of the formula, three quarters as high as the model's input is wide.
@@ -72,6 +80,17 @@ pub fn decode(
     objects: usize,
     operation: &Operation,
 ) -> Result<(Vec<f32>, Vec<f32>), BackendError> {
+    decode_in(model, embedding, objects, Precision::Fp32, operation)
+}
+
+/// [`decode`] with a model of that precision.
+pub fn decode_in(
+    model: &Model,
+    embedding: &Embedding,
+    objects: usize,
+    precision: Precision,
+    operation: &Operation,
+) -> Result<(Vec<f32>, Vec<f32>), BackendError> {
     let info = model.info();
     let side = info.mask_size as usize;
     let masks = objects * info.multimask_count as usize;
@@ -92,7 +111,11 @@ pub fn decode(
         scores: &mut scores,
         object_scores: None,
     };
-    model.decode(embedding, &prompts, &Plan::DEFAULT, operation, &mut buffers)?;
+    let plan = Plan {
+        precision,
+        ..Plan::DEFAULT
+    };
+    model.decode(embedding, &prompts, &plan, operation, &mut buffers)?;
     Ok((logits, scores))
 }
 
