@@ -27,6 +27,7 @@ pub fn decode(config: &SamConfig, objects: usize, wide: usize) -> usize {
         num_heads,
         attention_downsample_rate,
         num_multimask_outputs,
+        mlp_dim,
         ..
     } = config.mask_decoder;
     let cells = config.prompt_encoder.image_embedding_size.pow(2);
@@ -39,7 +40,8 @@ pub fn decode(config: &SamConfig, objects: usize, wide: usize) -> usize {
     // The images, and of one of them at a time what becomes of some cells before and after the norm and at full size.
     let upscaling = objects * image + 4 * cells.min(UPSCALING_CELLS as usize) * channels;
     let logits = objects * num_multimask_outputs * cells * PER_CELL;
-    shared + transformer.max(upscaling) + wide * logits
+    let tokens = objects * TOKENS * (8 * channels + 2 * mlp_dim);
+    shared + transformer.max(upscaling) + wide * logits + tokens
 }
 
 /// What the TinyViT encoder takes.

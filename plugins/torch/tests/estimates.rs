@@ -4,7 +4,7 @@ mod common;
 
 use common::golden::Golden;
 use common::plugin::{allocated, cpu, decode_in, demo_bytes, encode, load_in, one_at_a_time};
-use sam_mm::backend::{Attention, Checkpoint, Device, Model, Operation, Plan, Precision};
+use sam_mm::backend::{Attention, Checkpoint, Model, Operation, Plan, Precision};
 use sam_mm_backend_abi::abi::SAM_MM_ERR_UNSUPPORTED;
 
 /// What small parts may add to any estimate.
