@@ -40,7 +40,7 @@ pub fn decode(config: &SamConfig, objects: usize, wide: usize) -> usize {
     // The images, and of one of them at a time what becomes of some cells before and after the norm and at full size.
     let upscaling = objects * image + 4 * cells.min(UPSCALING_CELLS as usize) * channels;
     let logits = objects * num_multimask_outputs * cells * PER_CELL;
-    let tokens = objects * TOKENS * (8 * channels + 2 * mlp_dim);
+    let tokens = objects * TOKENS * (4 * channels + mlp_dim);
     shared + transformer.max(upscaling) + wide * logits + tokens
 }
 
