@@ -9,7 +9,7 @@
 //! | detail | broken as | noticed by |
 //! |---|---|---|
 //! | GELU | tanh instead of erf: mask input, ViT MLP, TinyViT MLP, its convolutions | `decoder_parts`, `sam`, `tiny_vit_parts` |
-//! | normalisation | `x − mean/std`; channels swapped; padded before it | `sam`, `norms` |
+//! | normalisation | means 123.5, 116.5, 103.5; `x − mean/std`; channels swapped; padded before it | `sam`, `norms` |
 //! | coordinates | cut to whole numbers; one factor for both axes; no + 0.5 | `decoder_parts`, `sam`, unit (`prompts`) |
 //! | padding point | missing without a box; there with a box; keeps its position | `decoder_parts`, `sam`, unit (`prompts`) |
 //! | box corners | embedded as points are | `decoder_parts`, `sam` |
@@ -23,7 +23,7 @@
 //! | window padding | zero keys instead of the projected zero | `sam`; unit (`image_encoder_vit/composed`) for GPUs |
 //! | TinyViT | padded after its norm; biases by (x, y) | `tiny_vit_parts` |
 //!
-//! Not broken on purpose, held by comparison alone: resizing with antialias (`pixels/preprocess`, byte for byte Pillow's),
+//! Not broken on purpose, held by comparison alone: the GELU of the fused kernels (`decoder_parts`, `sam`), resizing with antialias (`pixels/preprocess`, byte for byte Pillow's),
 //! bilinear masks (`pixels/logit_mask`, pixel for pixel the official code's), windows of 7, 7, 14, 7 and the third
 //! downsampling (`mobile_sam`).
 
