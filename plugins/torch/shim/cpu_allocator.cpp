@@ -2,6 +2,7 @@
 
 #include <c10/core/CPUAllocator.h>
 
+#include <algorithm>
 #include <utility>
 
 #if defined(__linux__)
@@ -73,9 +74,12 @@ c10::DataPtr CpuAllocator::allocate(size_t bytes) {
   if (!block.memory) block = obtain(bytes);
   void *data = block.memory.get();
   const auto size = static_cast<int64_t>(block.bytes);
-  {
+  try {
     const std::lock_guard<std::mutex> lock(mutex_);
     live_.emplace(data, std::move(block));
+  } catch (...) {
+    reserved_.add(-size);
+    throw;
   }
   allocated_.add(size);
   return {data, data, &CpuAllocator::release, c10::Device(c10::DeviceType::CPU)};
@@ -116,13 +120,30 @@ CpuAllocator::Block CpuAllocator::obtain(size_t bytes) {
 void CpuAllocator::reserve(size_t bytes) {
   const auto asked = static_cast<int64_t>(bytes);
   const auto limit = static_cast<int64_t>(limit_.load());
-  if (reserved_.add(asked) <= limit || limit == 0) return;
-  release_kept();
-  if (static_cast<int64_t>(reserved_.now()) <= limit) return;
-  reserved_.add(-asked);
-  note_failed_allocation(bytes, kCpuDevice);
-  TORCH_CHECK_WITH(OutOfMemoryError, false, "CPU out of memory. Tried to allocate ", bytes, " bytes with ",
-                   reserved_.now(), " bytes in use and a limit of ", limit, " bytes.");
+  std::unique_lock<std::mutex> lock(mutex_);
+  const int64_t most = limit == 0 ? operation_peak_ : std::min(operation_peak_, limit);
+  release_until(most - asked);
+  const auto in_use = static_cast<int64_t>(reserved_.now());
+  if (limit == 0 || in_use + asked <= limit) {
+    operation_peak_ = std::max(operation_peak_, reserved_.add(asked));
+    return;
+  }
+  lock.unlock();
+  note_failed_allocation(bytes, kCpuDevice, static_cast<uint64_t>(std::max(limit - in_use, int64_t{0})));
+  TORCH_CHECK_WITH(OutOfMemoryError, false, "CPU out of memory. Tried to allocate ", bytes, " bytes with ", in_use,
+                   " bytes in use and a limit of ", limit, " bytes.");
+}
+
+void CpuAllocator::release_until(int64_t reserved) {
+  while (!kept_.empty()) {
+    const int64_t excess = static_cast<int64_t>(reserved_.now()) - reserved;
+    if (excess <= 0) return;
+    // The smallest block that is enough, or the largest there is.
+    auto chosen = kept_.lower_bound(static_cast<size_t>(excess));
+    if (chosen == kept_.end()) --chosen;
+    reserved_.add(-static_cast<int64_t>(chosen->first));
+    kept_.erase(chosen);
+  }
 }
 
 void CpuAllocator::release(void *data) { instance().take_back(data); }
@@ -135,47 +156,42 @@ void CpuAllocator::take_back(void *data) noexcept {
     if (found != live_.end()) {
       block = std::move(found->second);
       live_.erase(found);
+      allocated_.add(-static_cast<int64_t>(block.bytes));
+      if (keep(block)) return;
+      reserved_.add(-static_cast<int64_t>(block.bytes));
     }
   }
-  if (!block.memory) {
-    // Handed out by the allocator beneath, to somebody who only kept the address.
-    if (data) beneath_->raw_deallocate(data);
-    return;
+  // Handed out by the allocator beneath, to somebody who only kept the address.
+  if (!block.memory && data) beneath_->raw_deallocate(data);
+}
+
+bool CpuAllocator::keep(Block &block) noexcept {
+  if (block.bytes < kKeepFrom || scopes_ == 0) return false;
+  try {
+    kept_.emplace(block.bytes, std::move(block));
+    return true;
+  } catch (const std::exception &) {
+    return false;  // no memory for the entry: the block is freed instead
   }
-  const auto bytes = static_cast<int64_t>(block.bytes);
-  allocated_.add(-bytes);
-  if (block.bytes >= kKeepFrom && scopes_.load() > 0) {
-    try {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      kept_.emplace(block.bytes, std::move(block));
-      return;
-    } catch (const std::exception &) {
-      // No memory for the entry: the block is freed instead.
-    }
-  }
-  reserved_.add(-bytes);
 }
 
 void CpuAllocator::enter_scope() noexcept {
   ++scope_depth;
-  ++scopes_;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (scopes_++ == 0) operation_peak_ = static_cast<int64_t>(reserved_.now());
 }
 
 void CpuAllocator::leave_scope() noexcept {
   --scope_depth;
-  if (--scopes_ == 0) release_kept();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (--scopes_ == 0) release_until(0);
 }
 
 uint64_t CpuAllocator::release_kept() noexcept {
-  std::multimap<size_t, Block> kept;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    kept.swap(kept_);
-  }
-  uint64_t bytes = 0;
-  for (const auto &entry : kept) bytes += entry.first;
-  reserved_.add(-static_cast<int64_t>(bytes));
-  return bytes;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const uint64_t before = reserved_.now();
+  release_until(0);
+  return before - reserved_.now();
 }
 
 }  // namespace sam_mm

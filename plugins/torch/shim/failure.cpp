@@ -3,7 +3,6 @@
 #include <c10/core/CachingDeviceAllocator.h>
 
 #include <cstdio>
-#include <optional>
 
 namespace sam_mm {
 namespace {
@@ -11,6 +10,7 @@ namespace {
 struct FailedAllocation {
   uint64_t requested;
   int32_t device;
+  std::optional<uint64_t> free;
 };
 
 thread_local std::optional<FailedAllocation> failed_allocation;
@@ -51,8 +51,8 @@ void fill(sam_mm_torch_error *error, int32_t kind, const char *message) noexcept
 
 }  // namespace
 
-void note_failed_allocation(uint64_t requested, int32_t device) noexcept {
-  failed_allocation = FailedAllocation{requested, device};
+void note_failed_allocation(uint64_t requested, int32_t device, std::optional<uint64_t> free) noexcept {
+  failed_allocation = FailedAllocation{requested, device, free};
 }
 
 void forget_failed_allocation() noexcept { failed_allocation.reset(); }
@@ -85,7 +85,8 @@ extern "C" int32_t sam_mm_torch_take_failed_allocation(sam_mm_torch_failed_alloc
   const auto failed = sam_mm::failed_allocation;
   sam_mm::forget_failed_allocation();
   if (!failed) return 0;
-  *out = {failed->requested, 0, 0};
+  *out = {failed->requested, failed->free.value_or(0), failed->free.has_value()};
+  if (failed->free) return 1;
   sam_mm_torch_memory memory;
   if (sam_mm_torch_memory_read(failed->device, &memory, nullptr) == 0 && memory.has_device) {
     out->free_bytes = memory.device_free;

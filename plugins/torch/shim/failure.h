@@ -5,6 +5,7 @@
 
 #include <exception>
 #include <new>
+#include <optional>
 
 #include "shim.h"
 
@@ -13,8 +14,9 @@ namespace sam_mm {
 // The CPU among the ordinals of CUDA devices.
 constexpr int32_t kCpuDevice = -1;
 
-// Remembers on this thread that an allocation of `requested` bytes failed on a device.
-void note_failed_allocation(uint64_t requested, int32_t device) noexcept;
+// Remembers on this thread that an allocation of `requested` bytes failed on a device, and what was free, if known
+// already.
+void note_failed_allocation(uint64_t requested, int32_t device, std::optional<uint64_t> free = {}) noexcept;
 
 // Forgets what this thread remembers of failed allocations.
 void forget_failed_allocation() noexcept;

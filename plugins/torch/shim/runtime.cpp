@@ -12,6 +12,19 @@
 
 #include "failure.h"
 
+#if defined(__ELF__)
+// Crates beneath the plugin mark functions for export, which rustc passes on to a cdylib. Whatever refers to a symbol as
+// hidden makes it so for the whole library. Weak, because a version of the crates may not have them.
+#define SAM_MM_HIDE(name) extern "C" __attribute__((visibility("hidden"), weak)) void name();
+#define SAM_MM_HIDDEN(X)                                                                                       \
+  X(bz_internal_error) X(tch_read_stream_destructor) X(tch_read_stream_read) X(tch_read_stream_seek_end)       \
+  X(tch_read_stream_seek_start) X(tch_read_stream_stream_position) X(tch_write_stream_destructor)              \
+  X(tch_write_stream_write)
+SAM_MM_HIDDEN(SAM_MM_HIDE)
+#define SAM_MM_ADDRESS(name) &name,
+__attribute__((used)) static void (*const hidden[])() = {SAM_MM_HIDDEN(SAM_MM_ADDRESS)};
+#endif
+
 namespace {
 
 using sam_mm::guarded;

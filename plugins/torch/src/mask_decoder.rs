@@ -14,7 +14,7 @@ const EPS: f64 = 1e-6;
 /// Layers of the MLP that makes a mask's weights from its token.
 const HYPERNETWORK_DEPTH: usize = 3;
 /// Cells that are upscaled at a time: what they become stays in the caches of a processor.
-const UPSCALING_CELLS: i64 = 1024;
+pub const UPSCALING_CELLS: i64 = 1024;
 
 /// Masks of some objects.
 pub struct Masks {

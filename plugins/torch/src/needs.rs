@@ -3,10 +3,13 @@
 
 use sam_mm_backend_abi::sdk::Attention;
 use sam_mm_checkpoint::{
-    MaskDecoderConfig, PromptEncoderConfig, SamConfig, SamVitConfig, TinyVitConfig,
+    ImageEncoderConfig, MaskDecoderConfig, PromptEncoderConfig, SamConfig, SamVitConfig,
+    TinyVitConfig,
 };
 
 use crate::cells::PER_CELL;
+use crate::image_encoder_vit::Chunks;
+use crate::mask_decoder::UPSCALING_CELLS;
 use crate::tiny_vit::rows::STRIP_CELLS;
 
 /// Tokens that are reckoned with in a prompt: those of the output and about ten points.
@@ -17,33 +20,28 @@ pub fn embedding(prompts: &PromptEncoderConfig) -> usize {
     prompts.image_embedding_size.pow(2) * prompts.embed_dim
 }
 
-/// What decoding takes: for each object that is decoded at a time, and for all of them together.
-pub struct DecodeNeeds {
-    /// Elements for each object.
-    pub per_object: usize,
-    /// Elements for the image that the objects share.
-    pub shared: usize,
-}
-
-/// What decoding takes.
-pub fn decode(config: &SamConfig) -> DecodeNeeds {
+/// What decoding takes of so many objects at a time, in elements of which `wide` are as large as one of fp32.
+pub fn decode(config: &SamConfig, objects: usize, wide: usize) -> usize {
     let MaskDecoderConfig {
         transformer_dim: channels,
         num_heads,
         attention_downsample_rate,
         num_multimask_outputs,
+        mlp_dim,
         ..
     } = config.mask_decoder;
     let cells = config.prompt_encoder.image_embedding_size.pow(2);
     let image = cells * channels;
-    // The image with and without its encoding, the one that is made of them, and attention before and after softmax.
-    let attention = num_heads * TOKENS * cells;
-    let logits = num_multimask_outputs * cells * PER_CELL;
-    DecodeNeeds {
-        per_object: 4 * image + 3 * attention + logits,
-        // Queries, keys and values that are kept, and what they are made of.
-        shared: 3 * image / attention_downsample_rate + 2 * image,
-    }
+    // Queries, keys and values that are kept. Making them takes less than the first object after it.
+    let shared = 3 * image / attention_downsample_rate;
+    // The image with and without its encoding, the one that is made of them, and half of one in projections; attention
+    // before and after softmax.
+    let transformer = objects * (7 * image / 2 + 3 * num_heads * TOKENS * cells);
+    // The images, and of one of them at a time what becomes of some cells before and after the norm and at full size.
+    let upscaling = objects * image + 4 * cells.min(UPSCALING_CELLS as usize) * channels;
+    let logits = objects * num_multimask_outputs * cells * PER_CELL;
+    let tokens = objects * TOKENS * (4 * channels + mlp_dim);
+    shared + transformer.max(upscaling) + wide * logits + tokens
 }
 
 /// What the TinyViT encoder takes.
@@ -71,24 +69,135 @@ pub fn encode_tiny_vit(config: &TinyVitConfig) -> usize {
         .max(neck)
 }
 
-/// What the ViT encoder takes. With `scores`, those of attention are held, as on a GPU; the kernels of the CPU hold none.
-pub fn encode_vit(config: &SamVitConfig, attention: Attention, scores: bool) -> usize {
+/// How attention of the ViT encoder is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttentionBy {
+    /// By the kernel of the CPU, which holds no scores, on that many threads.
+    Kernel {
+        /// Each has a workspace.
+        threads: usize,
+    },
+    /// Of libtorch's operators, which may hold all scores.
+    Operators,
+}
+
+/// What the ViT encoder takes, in elements of which `wide` are as large as one of fp32: 1, or 2 in half precision, where
+/// the residual stream, norms and the kernel's input and output are fp32 all the same.
+pub fn encode_vit(
+    config: &SamVitConfig,
+    attention: Attention,
+    by: AttentionBy,
+    wide: usize,
+) -> usize {
     let grid = config.grid_size();
-    let cells = grid * grid;
-    let map = cells * config.embed_dim;
+    let map = grid * grid * config.embed_dim;
     let input = config.in_chans * config.image_size.pow(2);
-    // The residual stream, which is fp32 whatever the precision, its norm, queries, keys, values and what is attended.
-    let maps = 8 * map;
-    let held = config.blocks.iter().map(|block| match block.window_size {
-        0 => cells * cells,
-        window => grid.next_multiple_of(window).pow(2) * window * window,
+    let converted = |elements: usize| if wide > 1 { elements } else { 0 };
+    // The pixels, the same patch by patch, and the tokens.
+    let patch_embed = 2 * wide * input + wide * map + converted(input + map);
+    let blocks = config.blocks.iter().map(|block| {
+        let cuts = Chunks::new(grid as i64, block.window_size as i64, attention);
+        let attention = attend(config, block.window_size, &cuts, by, wide);
+        // Normed tokens, hidden values, and what is added.
+        let widths = 2 * config.embed_dim + config.mlp_dim + converted(wide * config.embed_dim);
+        let mlp = cuts.rows_of_mlp() * grid * widths;
+        wide * map + attention.max(mlp)
     });
-    let largest = held.max().unwrap_or(0) * config.num_heads;
-    let scores = match (scores, attention) {
-        (false, _) => 0,
-        // Before and after softmax.
-        (true, Attention::Full) => 2 * largest,
-        (true, _) => 2 * largest / 8,
+    // The last map, and what the convolutions make of it, in and out of their own layouts.
+    let neck = wide * map + converted(map) + 6 * grid * grid * config.out_chans;
+    patch_embed.max(blocks.max().unwrap_or(0)).max(neck)
+}
+
+/// What attention takes besides the residual stream.
+fn attend(
+    config: &SamVitConfig,
+    window: usize,
+    cuts: &Chunks,
+    by: AttentionBy,
+    wide: usize,
+) -> usize {
+    let grid = config.grid_size();
+    let row = grid * config.embed_dim;
+    // Normed tokens, queries and what is attended to, of some rows; keys and values, of those rows or of all.
+    let parts = cuts.queries().len();
+    let rows = match parts {
+        1 => cuts.rows_of_attention(),
+        _ => cuts.rows_of_queries(),
     };
-    (input + maps + scores).max(input + maps + config.mlp_dim * cells / 4)
+    let of_keys = if parts == 1 { rows } else { grid };
+    let tokens = (3 * rows + 2 * of_keys) * row;
+    match by {
+        AttentionBy::Kernel { threads } => {
+            let converted = match wide {
+                1 => 0,
+                _ => wide * 2 * (rows + of_keys) * row,
+            };
+            tokens + converted + wide * threads * kernel_workspace(config, window)
+        }
+        AttentionBy::Operators => {
+            let side = if window == 0 { grid } else { window };
+            let padded = rows.next_multiple_of(window.max(1)) * grid.next_multiple_of(side);
+            // Scores before and after softmax; queries and keys as they are extended, and their copies.
+            let scores = 2 * config.num_heads * padded * side * side;
+            let extended = config.embed_dim + config.num_heads * 2 * side;
+            tokens + scores + 4 * (padded + of_keys * grid) * extended
+        }
+    }
+}
+
+/// What a thread of the kernel holds: a head's keys and values, and a tile of queries with their scores
+/// (`shim/attention/kernel.inc`).
+fn kernel_workspace(config: &SamVitConfig, window: usize) -> usize {
+    const LANES: usize = 16;
+    const PANEL: usize = 64;
+    const TILE: usize = 96;
+    const BLOCK: usize = 256;
+    let side = if window == 0 {
+        config.grid_size()
+    } else {
+        window
+    };
+    let width = config.head_dim().next_multiple_of(PANEL);
+    let pitch = side.next_multiple_of(LANES);
+    let slots = side * pitch + (side * pitch / BLOCK + 1) * PANEL;
+    let block = pitch.max(BLOCK) + PANEL;
+    let rel_pos = 2 * (2 * side).next_multiple_of(PANEL);
+    slots * (config.head_dim() + width) + TILE * (config.head_dim() + width + block + rel_pos)
+}
+
+/// Elements that are made of the weights when a model is loaded, and kept beside or instead of them: what there is more
+/// than the parameters.
+pub fn derived_weights(config: &SamConfig, by: AttentionBy) -> usize {
+    let decoder = &config.mask_decoder;
+    let (channels, depth) = (decoder.transformer_dim, decoder.transformer_depth);
+    let projection = channels * channels / decoder.attention_downsample_rate;
+    // Two projections of every cross attention, by head.
+    let carried = 2 * (2 * depth + 1) * projection;
+    // The positional encoding of every cell.
+    embedding(&config.prompt_encoder) + carried + encoder_weights(&config.image_encoder, by)
+}
+
+fn encoder_weights(config: &ImageEncoderConfig, by: AttentionBy) -> usize {
+    match (config, by) {
+        // The bias of every pair of cells of a window, instead of that of every offset.
+        (ImageEncoderConfig::TinyVit(config), _) => config
+            .stages
+            .iter()
+            .map(|stage| {
+                let cells = stage.window_size.pow(2);
+                stage.depth * stage.num_heads * cells * (cells - cells.min(1))
+            })
+            .sum(),
+        (ImageEncoderConfig::Vit(_), AttentionBy::Kernel { .. }) => 0,
+        // Relative positions by query and key, and the unit vectors of keys.
+        (ImageEncoderConfig::Vit(config), AttentionBy::Operators) => config
+            .blocks
+            .iter()
+            .map(|block| match block.window_size {
+                0 => config.grid_size(),
+                window => window,
+            })
+            .map(|side| 2 * side * side * (config.head_dim() + side))
+            .sum(),
+    }
 }

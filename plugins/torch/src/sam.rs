@@ -9,12 +9,13 @@ use crate::embedding::{Geometry, ImageEmbedding, ModelKey};
 use crate::error::{CheckCancelled, Result};
 use crate::image_encoder_vit::ImageEncoderVit;
 use crate::mask_decoder::{MaskDecoder, Masks};
-use crate::needs;
+use crate::needs::{self, AttentionBy};
 use crate::nn::Weights;
 use crate::precision::{element_size, kind_of};
 use crate::preprocess::Normalisation;
 use crate::prompt_encoder::PromptEncoder;
 use crate::prompts::{Batch, CoordinateScale, batches};
+use crate::shim::{has_attention_kernel, num_threads};
 use crate::tiny_vit::TinyVit;
 use crate::two_way_transformer::{ImageSide, SharedImage};
 
@@ -109,8 +110,21 @@ impl Sam {
 
     /// Elements that the weights take, `parameters` and what is made of them on loading.
     pub fn weight_elements(&self, parameters: u64) -> u64 {
-        // The positional encoding of every cell; everything else is small beside the parameters.
-        parameters + self.prompt_encoder.dense_pe().numel() as u64
+        parameters + needs::derived_weights(&self.config, self.attention_by()) as u64
+    }
+
+    /// Elements that are as large as one of fp32.
+    fn wide(&self) -> usize {
+        size_of::<f32>() / element_size(self.precision)
+    }
+
+    fn attention_by(&self) -> AttentionBy {
+        if self.device == Device::Cpu && has_attention_kernel(None) {
+            let threads = num_threads() as usize;
+            AttentionBy::Kernel { threads }
+        } else {
+            AttentionBy::Operators
+        }
     }
 
     /// Elements that [`encode`](Self::encode) needs at its peak.
@@ -118,7 +132,7 @@ impl Sam {
         let elements = match &self.config.image_encoder {
             ImageEncoderConfig::TinyVit(config) => needs::encode_tiny_vit(config),
             ImageEncoderConfig::Vit(config) => {
-                needs::encode_vit(config, attention, self.device.is_cuda())
+                needs::encode_vit(config, attention, self.attention_by(), self.wide())
             }
         };
         elements as u64
@@ -126,9 +140,8 @@ impl Sam {
 
     /// Elements that [`decode`](Self::decode) of so many objects needs at its peak.
     pub fn decode_elements(&self, objects: u32) -> u64 {
-        let needs = needs::decode(&self.config);
         let at_once = (objects as usize).min(self.objects_at_once());
-        (at_once * needs.per_object + needs.shared) as u64
+        needs::decode(&self.config, at_once, self.wide()) as u64
     }
 
     /// Runs the image encoder.
@@ -148,9 +161,11 @@ impl Sam {
         let cells = match &self.image_encoder {
             // Windows alone: there is nothing to chunk, whatever the plan says.
             ImageEncoder::TinyVit(encoder) => {
-                encoder.forward(input.f_to_kind(kind_of(self.precision))?, check_cancelled)?
+                let image = input.f_to_kind(kind_of(self.precision))?;
+                drop(input); // the encoder uses the image up, and so must be its only owner
+                encoder.forward(image, check_cancelled)?
             }
-            ImageEncoder::Vit(encoder) => encoder.forward(&input, attention, check_cancelled)?,
+            ImageEncoder::Vit(encoder) => encoder.forward(input, attention, check_cancelled)?,
         };
         let geometry = Geometry {
             original: (pixels.original_width, pixels.original_height),

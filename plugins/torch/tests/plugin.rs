@@ -4,6 +4,19 @@ mod common;
 
 use sam_mm::backend::{Plugin, libtorch};
 
+#[cfg(target_os = "linux")]
+#[test]
+fn the_query_is_all_that_is_exported() {
+    let output = std::process::Command::new("nm")
+        .args(["-D", "--defined-only", "--format=just-symbols"])
+        .arg(common::plugin())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let symbols = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(symbols.trim(), "sam_mm_backend_query");
+}
+
 #[test]
 fn the_plugin_says_which_libtorch_it_stands_on() {
     let plugin = Plugin::load(&common::plugin(), &libtorch::Settings::default()).unwrap();

@@ -18,6 +18,7 @@ use crate::error::{CheckCancelled, Result};
 use crate::nn::{Neck, Weights};
 use block::Block;
 use patch_embed::PatchEmbed;
+pub use workspace::Chunks;
 
 /// ε of the layer norms in the blocks.
 const EPS: f64 = 1e-6;
@@ -66,18 +67,19 @@ impl ImageEncoderVit {
 
     /// A normalised image `(1, channels, S, S)`, fp32, best with the channels last in memory, to the cells of its
     /// embedding `(N, C)`, row by row, in the type of the weights. `check_cancelled` is asked before every block and
-    /// ends the work with its error.
+    /// ends the work with its error. The image is used up: its memory is free for the blocks.
     ///
     /// # Errors
     /// When the image is not of the size that the model takes, memory runs out, libtorch fails, or the operation is
     /// cancelled.
     pub fn forward(
         &self,
-        image: &Tensor,
+        image: Tensor,
         plan: AttentionPlan,
         check_cancelled: CheckCancelled<'_>,
     ) -> Result<Tensor> {
-        let x = self.patch_embed.forward(image)?.f_add_(&self.pos_embed)?;
+        let x = self.patch_embed.forward(&image)?.f_add_(&self.pos_embed)?;
+        drop(image);
         for block in &self.blocks {
             check_cancelled()?;
             block.forward(&x, plan)?;

@@ -75,6 +75,21 @@ impl Chunks {
         cut(self.height, self.attention)
     }
 
+    /// Most rows of [`queries`](Self::queries) at a time.
+    pub fn rows_of_queries(&self) -> usize {
+        self.queries as usize
+    }
+
+    /// Most rows of [`attention`](Self::attention) at a time.
+    pub fn rows_of_attention(&self) -> usize {
+        self.attention.min(self.height) as usize
+    }
+
+    /// Most rows of [`mlp`](Self::mlp) at a time.
+    pub fn rows_of_mlp(&self) -> usize {
+        self.mlp as usize
+    }
+
     /// Rows that the MLP works on at a time.
     pub fn mlp(&self) -> impl ExactSizeIterator<Item = Rows> + use<> {
         cut(self.height, self.mlp)

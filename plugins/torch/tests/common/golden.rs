@@ -24,13 +24,18 @@ impl Golden {
     pub fn checkpoint_bytes(&self) -> Vec<u8> {
         let shapes: BTreeMap<String, Vec<usize>> =
             serde_json::from_str(&self.0.metadata()["weights"]).unwrap();
+        let scale: f32 = self
+            .0
+            .metadata()
+            .get("weights_scale")
+            .map_or(1.0, |scale| scale.parse().unwrap());
         let data = shapes.into_iter().map(|(name, shape)| {
             if name.ends_with("num_batches_tracked") {
                 (name, Dtype::I64, shape, 0i64.to_le_bytes().to_vec())
             } else {
                 let bytes = formula::tensor(&name, &shape)
                     .iter()
-                    .flat_map(|value| value.to_le_bytes())
+                    .flat_map(|value| (scale * value).to_le_bytes())
                     .collect();
                 (name, Dtype::F32, shape, bytes)
             }

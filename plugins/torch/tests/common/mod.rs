@@ -3,6 +3,8 @@
 
 pub mod formula;
 pub mod golden;
+pub mod plugin;
+pub mod whole;
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::PathBuf;
