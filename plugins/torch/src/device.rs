@@ -81,16 +81,43 @@ impl TorchDevice {
         }
     }
 
-    /// libtorch takes the limit of a CUDA device as a fraction of what the device has.
+    /// Sets libtorch's allocator up, for the whole process: with a limit, which it takes as a fraction of what the device
+    /// has, it is strict, and blocks long unused are given back before it is met; without one memory grows as needed, in
+    /// segments that expand instead of leaving gaps.
     fn limit_cuda(&self, bytes: Option<u64>) -> Result<()> {
         let figures = shim::figures(self.memory()).map_err(Error::from)?;
         let Some((_, total)) = figures.device.filter(|(_, total)| *total > 0) else {
             return Ok(());
         };
-        let fraction = bytes.map_or(1.0, |bytes| (bytes as f64 / total as f64).min(1.0));
-        let setting = format!("per_process_memory_fraction:{fraction:.6}");
-        Ok(shim::allocator_settings(&setting).map_err(Error::from)?)
+        let setting = match bytes {
+            Some(bytes) => strict(bytes, total),
+            None => "per_process_memory_fraction:1.0".to_owned(),
+        };
+        shim::allocator_settings(&setting).map_err(Error::from)?;
+        // Whoever set libtorch's allocator up by its own variables knows better.
+        let set_by_user = ["PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"]
+            .iter()
+            .any(|variable| std::env::var_os(variable).is_some());
+        if bytes.is_none()
+            && !set_by_user
+            && let Err(failure) = shim::allocator_settings("expandable_segments:True")
+        {
+            log(
+                LogLevel::Info,
+                &format!("libtorch cannot expand segments here: {failure}"),
+            );
+        }
+        Ok(())
     }
+}
+
+/// Share of the limit in use from which the allocator gives blocks back that were not used for long.
+const COLLECT_FROM: f64 = 0.8;
+
+/// The settings for a limit of so many bytes of `total`.
+fn strict(bytes: u64, total: u64) -> String {
+    let fraction = (bytes as f64 / total as f64).clamp(0.0, 1.0);
+    format!("per_process_memory_fraction:{fraction:.6},garbage_collection_threshold:{COLLECT_FROM}")
 }
 
 impl Device for TorchDevice {
@@ -159,4 +186,18 @@ fn set_threads(wanted: Option<u32>) -> Result<()> {
         ),
     );
     Ok(shim::set_num_threads(wanted).map_err(Error::from)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::strict;
+
+    #[test]
+    fn a_limit_becomes_a_fraction_of_the_device() {
+        assert_eq!(
+            strict(3 << 30, 8 << 30),
+            "per_process_memory_fraction:0.375000,garbage_collection_threshold:0.8"
+        );
+        assert!(strict(9 << 30, 8 << 30).starts_with("per_process_memory_fraction:1.000000,"));
+    }
 }
