@@ -169,7 +169,8 @@ impl Model {
             precision: match work {
                 Work::Encode => self.precision,
                 // Raising the precision for a click, only to lower it for the next image, would load the weights twice.
-                Work::Decode => self.primary.precision(),
+                Work::Decode if lies_in == self.primary.tier() => self.primary.precision(),
+                Work::Decode => Precision::Fp32,
             },
             lower: if options.lower_precision && on_device {
                 vec![Precision::Bf16, Precision::Fp16]

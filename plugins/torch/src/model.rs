@@ -144,14 +144,13 @@ impl Model for TorchModel {
         let _scope = Scope::enter().map_err(Error::from)?;
         check_supported(precision, self.sam.device())?;
         let checkpoint = self.source.reopen()?;
-        self.sam = load_weights(
-            &checkpoint,
-            self.sam.config(),
-            self.sam.device(),
-            precision,
-            self.parameters,
-            operation,
-        )?;
+        let size = |precision| self.parameters * element_size(precision) as u64;
+        let more = size(precision).saturating_sub(size(self.sam.precision()));
+        let sam = &mut self.sam;
+        operation.with_recovery(more, || {
+            let check = || Ok(operation.check_cancelled()?);
+            Ok(sam.set_precision(&checkpoint, precision, &check)?)
+        })?;
         Ok(())
     }
 

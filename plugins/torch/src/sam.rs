@@ -83,6 +83,55 @@ impl Sam {
         })
     }
 
+    /// Brings the weights, which are read again, to another precision. Needs little more memory than the larger of both
+    /// takes. On an error the model is as before.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn set_precision(
+        &mut self,
+        checkpoint: &Checkpoint<'_>,
+        precision: Precision,
+        check_cancelled: CheckCancelled<'_>,
+    ) -> Result<()> {
+        self.shared = None;
+        if let Err(error) = self.reload(checkpoint, precision, check_cancelled) {
+            // What this needs was there a moment ago. Should it fail all the same, the model still runs, some layers in
+            // one precision and some in the other.
+            let _ = self.reload(checkpoint, self.precision, &|| Ok(()));
+            return Err(error);
+        }
+        self.precision = precision;
+        Ok(())
+    }
+
+    fn reload(
+        &mut self,
+        checkpoint: &Checkpoint<'_>,
+        precision: Precision,
+        check_cancelled: CheckCancelled<'_>,
+    ) -> Result<()> {
+        let weights = Weights::new(checkpoint, self.device, kind_of(precision));
+        let encoder = weights.sub("image_encoder");
+        match (&mut self.image_encoder, &self.config.image_encoder) {
+            (ImageEncoder::Vit(vit), ImageEncoderConfig::Vit(config)) => {
+                vit.reload(&encoder, config, check_cancelled)?;
+            }
+            // A TinyViT is small.
+            (other, ImageEncoderConfig::TinyVit(config)) => {
+                *other = ImageEncoder::TinyVit(TinyVit::load(&encoder, config)?);
+            }
+            (ImageEncoder::TinyVit(_), ImageEncoderConfig::Vit(_)) => {
+                unreachable!("the encoder was made by its configuration")
+            }
+        }
+        let prompts = &self.config.prompt_encoder;
+        self.prompt_encoder = PromptEncoder::load(&weights.sub("prompt_encoder"), prompts)?;
+        let decoder = &self.config.mask_decoder;
+        self.mask_decoder = MaskDecoder::load(&weights.sub("mask_decoder"), decoder)?;
+        Ok(())
+    }
+
     /// What the model is made of.
     pub fn config(&self) -> &SamConfig {
         &self.config

@@ -339,3 +339,60 @@ fn decoding_and_loading_without_memory_fail_as_typed_errors_too() {
     let again = decode(&model, &embedding, 3, &detached()).unwrap();
     assert_eq!(bits(&again.0), bits(&expected.0));
 }
+
+#[test]
+fn another_precision_needs_no_second_set_of_weights() {
+    let _turn = one_at_a_time();
+    let device = cpu(None);
+    let small = Golden::open("sam_small").checkpoint_bytes();
+    let model = load(&device, Checkpoint::Bytes(&small)).unwrap();
+    let reserved = |device: &Device| device.mem_info().unwrap().allocator.unwrap().reserved;
+    let held = reserved(&device);
+    // Half of the weights is what a second set would take.
+    let limited = cpu(Some(held + held / 3));
+    let lowered = model.set_precision(Precision::Bf16, &detached());
+    let _unlimited = cpu(None);
+    lowered.unwrap();
+    assert!(reserved(&limited) < held * 3 / 4, "{held}");
+    let plan = Plan {
+        precision: Precision::Bf16,
+        ..Plan::DEFAULT
+    };
+    encode(&model, &plan, &detached()).unwrap();
+    model.set_precision(Precision::Fp32, &detached()).unwrap();
+    assert_eq!(reserved(&device), held);
+}
+
+#[test]
+fn a_change_of_precision_that_stops_halfway_leaves_the_model_as_it_was() {
+    let _turn = one_at_a_time();
+    let device = cpu(None);
+    let small = Golden::open("sam_small").checkpoint_bytes();
+    let model = load(&device, Checkpoint::Bytes(&small)).unwrap();
+    let exported = || {
+        let embedding = encode(&model, &Plan::DEFAULT, &detached()).unwrap();
+        embedding.export().unwrap()
+    };
+    let expected = exported();
+    let questions = CancelAfter::questions(|operation| {
+        model.set_precision(Precision::Bf16, operation).unwrap();
+        model.set_precision(Precision::Fp32, &detached()).unwrap();
+    });
+    assert!(questions >= 2, "asked {questions} times");
+    for times in 0..questions {
+        let (_, operation) = CancelAfter::operation(times);
+        let error = model
+            .set_precision(Precision::Bf16, &operation)
+            .unwrap_err();
+        assert_eq!(error.code(), abi::SAM_MM_ERR_CANCELLED, "{times}: {error}");
+        assert_eq!(exported(), expected, "{times}");
+    }
+    let held = device.mem_info().unwrap().allocator.unwrap().reserved;
+    let _limited = cpu(Some(held + 1000));
+    let error = model
+        .set_precision(Precision::Bf16, &detached())
+        .unwrap_err();
+    let _unlimited = cpu(None);
+    assert!(error.is_out_of_memory(), "{error}");
+    assert_eq!(exported(), expected);
+}

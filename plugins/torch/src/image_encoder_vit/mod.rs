@@ -65,6 +65,28 @@ impl ImageEncoderVit {
         })
     }
 
+    /// Takes the weights again, of another type: layer after layer, so that never two sets of them are there. After an
+    /// error some are of one type and some of the other, which can be run all the same.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn reload(
+        &mut self,
+        weights: &Weights,
+        config: &SamVitConfig,
+        check_cancelled: CheckCancelled<'_>,
+    ) -> Result<()> {
+        for (index, block) in self.blocks.iter_mut().enumerate() {
+            check_cancelled()?;
+            *block = Block::load(&weights.sub("blocks").sub(index), config, index)?;
+        }
+        self.patch_embed = PatchEmbed::load(&weights.sub("patch_embed"), config)?;
+        let (width, channels) = (config.embed_dim as i64, config.out_chans as i64);
+        self.neck = Neck::load(&weights.sub("neck"), width, channels)?;
+        self.kind = weights.kind();
+        Ok(())
+    }
+
     /// A normalised image `(1, channels, S, S)`, fp32, best with the channels last in memory, to the cells of its
     /// embedding `(N, C)`, row by row, in the type of the weights. `check_cancelled` is asked before every block and
     /// ends the work with its error. The image is used up: its memory is free for the blocks.
