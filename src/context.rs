@@ -20,6 +20,9 @@ use crate::memory::probe::ProbeOptions;
 use crate::memory::status::{self, Tier};
 use crate::placed_embeddings::PlacedEmbeddings;
 
+/// Most threads that may be asked for: OpenMP ends the process when it cannot start one.
+const MOST_THREADS: u32 = 1024;
+
 /// How a context is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -85,6 +88,13 @@ pub struct Context {
 impl Context {
     /// A context that has touched nothing yet.
     pub fn new(options: Options, sink: Option<(Level, Sink)>) -> Result<Self, Error> {
+        if options.num_threads > MOST_THREADS {
+            let reason = format!(
+                "is {}; it must be at most {MOST_THREADS}, and is best the number of cores",
+                options.num_threads
+            );
+            return Err(Error::invalid_argument("num_threads", reason));
+        }
         let (config, warnings) = MemoryConfig::from_environment(&options.memory)?;
         let log = Arc::new(ContextLog::default());
         log.0.set_sink(sink)?;

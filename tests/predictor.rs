@@ -336,3 +336,15 @@ fn an_image_that_is_freed_takes_its_embedding_along() {
     drop(image);
     assert_eq!(setup.fake.value("live.embeddings"), 0);
 }
+
+/// OpenMP would end the host's process.
+#[test]
+fn more_threads_than_a_process_can_start_are_refused() {
+    let options = Options {
+        num_threads: 40_000,
+        ..Options::default()
+    };
+    let refused = Context::new(options, None).map(drop).unwrap_err();
+    let said = refused.to_string();
+    assert!(said.contains("40000") && said.contains("1024"), "{said}");
+}

@@ -43,8 +43,8 @@ struct BackendTexts {
 pub struct sam_mm_options {
     /// `sizeof(sam_mm_options)`.
     pub struct_size: u32,
-    /// Threads for work on the CPU; 0 (default) leaves the backend's own choice, usually one per core. Shared by all
-    /// contexts of the process: the last one set counts.
+    /// Threads for work on the CPU, at most 1024; 0 (default) leaves the backend's own choice, usually one per core. Shared
+    /// by all contexts of the process: the last one set counts.
     pub num_threads: u32,
     /// `"cpu"`, `"cuda:0"` (or another number), or `"auto"`, which is what NULL (default) means: the first usable GPU,
     /// else the CPU.
