@@ -19,12 +19,14 @@ static int has_gpu;
 /* ---- the fake backend --------------------------------------------------------------------------------------------- */
 
 static int32_t (*steer)(const char *command);
+static int64_t (*value)(const char *name);
 
 static void find_the_fakes_wheel(void) {
     void *library = dlopen(backend, RTLD_NOW | RTLD_LOCAL);
     CHECK(library != NULL);
     *(void **)&steer = dlsym(library, "fake_backend_control");
-    CHECK(steer != NULL);
+    *(void **)&value = dlsym(library, "fake_backend_value");
+    CHECK(steer != NULL && value != NULL);
 }
 
 static void script(const char *command) {
@@ -477,10 +479,31 @@ static void a_refusal_has_the_numbers_and_leaves_everything_usable(void) {
     sam_mm_destroy(context);
 }
 
+static void the_limit_is_set_on_the_allocator_without_growth_and_only_then(void) {
+    sam_mm_memory_options memory = quiet_memory();
+    sam_mm_backend_info info = {.struct_size = sizeof info};
+    sam_mm_context *context;
+    pretend(1000 * MB, 0);
+    memory.fraction = 0.5;
+    memory.growth = SAM_MM_GROWTH_DISABLED;
+    context = make_context(&memory);
+    OK(sam_mm_backend_describe(context, &info, &error));
+    CHECK(value("last.memory_limit_bytes") == (int64_t)(500 * MB));
+    sam_mm_destroy(context);
+
+    memory.growth = SAM_MM_GROWTH_ENABLED;
+    context = make_context(&memory);
+    OK(sam_mm_backend_describe(context, &info, &error));
+    CHECK(value("last.memory_limit_bytes") == 0);
+    sam_mm_destroy(context);
+}
+
 /* ---- events ------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     sam_mm_context *context;
+    sam_mm_model *model;
+    sam_mm_image *image;
     sam_mm_memory_event events[16];
     uint32_t count;
     uint64_t seen_embeddings;
@@ -488,6 +511,7 @@ typedef struct {
 
 static void remember(void *user_data, const sam_mm_memory_event *event) {
     received *all = user_data;
+    sam_mm_model *model;
     sam_mm_memory_info info = {.struct_size = sizeof info};
     CHECK(event->struct_size == sizeof *event && all->count < 16);
     all->events[all->count++] = *event;
@@ -499,13 +523,18 @@ static void remember(void *user_data, const sam_mm_memory_event *event) {
     OK(sam_optimize(all->context, 1, NULL, &error));
     FAILS(sam_mm_memory_events_set(all->context, NULL, NULL, &error), SAM_MM_ERR_INVALID_ARGUMENT, "from inside");
     FAILS(sam_mm_log_set(all->context, NULL, NULL, 0, &error), SAM_MM_ERR_INVALID_ARGUMENT, "from inside");
+    FAILS(sam_mm_image_encode(all->image, all->model, &error), SAM_MM_ERR_INVALID_ARGUMENT, "from inside");
+    FAILS(click(all->model, all->image, NULL, &error), SAM_MM_ERR_INVALID_ARGUMENT, "from inside");
+    FAILS(sam_mm_model_load(all->context, NULL, &model, &error), SAM_MM_ERR_INVALID_ARGUMENT, "from inside");
 }
 
-static void the_callback_gets_what_the_queue_gets(sam_mm_context *context) {
+static void the_callback_gets_what_the_queue_gets(sam_mm_context *context, sam_mm_model *model, sam_mm_image *image) {
     static received all;
     sam_mm_memory_event event;
     uint32_t from_queue = 0, from_inside = 0;
     all.context = context;
+    all.model = model;
+    all.image = image;
     while (next_event(context, &event)) {
     }
     OK(sam_mm_memory_events_set(context, remember, &all, &error));
@@ -738,7 +767,7 @@ int main(int argc, char **argv) {
     }
     an_optimisation_tells_what_it_gave_back(context, model, image);
     an_output_is_not_written_past_its_size(context);
-    the_callback_gets_what_the_queue_gets(context);
+    the_callback_gets_what_the_queue_gets(context, model, image);
     unregistering_waits_for_the_running_call(context);
     a_report_needs_its_room(context);
     places_that_are_none_are_refused(context);
@@ -754,6 +783,7 @@ int main(int argc, char **argv) {
 
     if (has_gpu) {
         the_monitor_relieves_a_full_gpu_of_what_is_unused();
+        the_limit_is_set_on_the_allocator_without_growth_and_only_then();
         only_what_is_short_is_given_back();
         a_result_tells_how_it_was_had();
         a_refusal_has_the_numbers_and_leaves_everything_usable();
