@@ -10,6 +10,19 @@ thread_local! {
     static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Refuses what may have to wait for the call that a callback runs in, and thus for itself. `what` is the beginning of a
+/// sentence: `"a model"`.
+///
+/// # Errors
+/// From inside a callback.
+pub fn refuse_inside(what: &'static str) -> Result<(), Error> {
+    if IN_CALLBACK.get() {
+        let reason = "cannot be had from inside a callback: it might have to wait for the call that the callback runs in";
+        return Err(Error::invalid_argument(what, reason));
+    }
+    Ok(())
+}
+
 /// Holds a callback that can be replaced at any time. On one thread no callback runs inside another one, of whatever
 /// slot: it would be called without end.
 pub struct Slot<T>(RwLock<Option<T>>);

@@ -8,6 +8,7 @@ use crate::backend::{
     Device, DeviceConfig, DeviceName, DeviceOptions, DeviceRequest, LogLevel, LogSink, MemInfo,
     Operation, OperationHooks, SearchOptions, open, subscribe_log,
 };
+use crate::callback::refuse_inside;
 use crate::error::Error;
 use crate::logging::{Level, Log, Sink};
 use crate::memory::budget;
@@ -169,6 +170,7 @@ impl Context {
         if let Some(open) = self.runtime.get() {
             return Ok(Arc::clone(open));
         }
+        refuse_inside("a backend")?;
         let _turn = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = self.runtime.get() {
             return Ok(Arc::clone(open));

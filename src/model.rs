@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::backend::{Checkpoint, Device, Element, ModelInfo, Precision, Resize};
+use crate::callback::refuse_inside;
 use crate::context::Context;
 use crate::error::Error;
 use crate::image::{Image, ModelInput, ResizeMode, SampleType, preprocess, resized_size};
@@ -56,6 +57,7 @@ impl Model {
         source: Source<'_>,
         precision: Precision,
     ) -> Result<Self, Error> {
+        refuse_inside("a model")?;
         let runtime = context.runtime()?;
         let (checkpoint, name) = match &source {
             Source::File(path) => (Checkpoint::File(path), path.to_string_lossy().into_owned()),

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::backend::{self, MaskBuffers, PixelData, Pixels};
 use crate::cache::embedding::Key;
+use crate::callback::refuse_inside;
 use crate::error::Error;
 use crate::image::Samples;
 use crate::memory::analytics::Cache;
@@ -53,6 +54,7 @@ struct Encoding {
 /// The embedding of an image: the kept one, or a new one that is kept from now on. Threads that ask for the same image
 /// at once wait for one encoding.
 pub fn encode(model: &Model, image: &RegisteredImage) -> Result<Encoded, Error> {
+    refuse_inside("an embedding")?;
     check_same_context(model, image)?;
     let key = Key {
         image: image.id(),

@@ -3,32 +3,74 @@
 
 mod support;
 
-use std::path::Path;
 use std::process::Command;
 
 use support::{c, fake_backend, library};
 
-/// A program that runs in a folder of its own with a copy of the library and the fake backend.
-fn run(source: &str, extra: &[&str], args: impl Fn(&Path) -> Vec<String>) -> String {
+/// A program that runs in a folder of its own with a copy of the library and a variant of the fake backend. `args` follow
+/// the backend's path.
+fn run(source: &str, extra: &[&str], variant: &[&str], args: &[&str]) -> String {
     let home = tempfile::tempdir().unwrap();
     library::install(home.path());
-    let backend = fake_backend::install(home.path(), "fake", &[]);
+    let backend = fake_backend::install(home.path(), "fake", variant);
     let program = library::program(&[c::root().join(source)], extra);
-    library::succeed(library::command(&program, home.path()).args(args(&backend)))
+    library::succeed(
+        library::command(&program, home.path())
+            .arg(backend)
+            .args(args),
+    )
 }
 
-fn path_alone(backend: &Path) -> Vec<String> {
-    vec![backend.to_str().unwrap().to_owned()]
+fn run_contract(extra: &[&str]) -> String {
+    run("tests/c/contract.c", extra, &[], &[])
+}
+
+/// On the CPU, and on a pretended GPU.
+fn run_memory(extra: &[&str]) -> [String; 2] {
+    let extra = [extra, &["-pthread", "-ldl"]].concat();
+    let program = "tests/c/memory.c";
+    let gpu = ["FAKE_CUDA_DEVICES=1"];
+    [
+        run(program, &extra, &[], &["cpu"]),
+        run(program, &extra, &gpu, &["cuda:0"]),
+    ]
 }
 
 #[test]
 fn the_contract_holds_for_a_c_program() {
-    assert!(run("tests/c/contract.c", &[], path_alone).contains("contract kept"));
+    assert!(run_contract(&[]).contains("contract kept"));
 }
 
 #[test]
 fn the_address_and_leak_sanitizers_find_nothing_in_the_contract_program() {
-    assert!(run("tests/c/contract.c", &c::SANITIZERS, path_alone).contains("contract kept"));
+    assert!(run_contract(&c::SANITIZERS).contains("contract kept"));
+}
+
+#[test]
+fn the_memory_functions_keep_their_contract_and_their_json_tells_what_the_struct_does() {
+    for output in run_memory(&[]) {
+        assert!(output.contains("memory kept"), "{output}");
+        let mut lines = output.lines();
+        let described = lines.next().unwrap();
+        let report: serde_json::Value = serde_json::from_str(lines.next().unwrap()).unwrap();
+        let counts = [
+            &report["operations"]["succeeded"],
+            &report["operations"]["failed"],
+            &report["caches"]["embedding"]["hits"],
+            &report["caches"]["embedding"]["misses"],
+            &report["optimizations"]["count"],
+            &report["recoveries"]["attempted"],
+        ];
+        let told = counts.map(ToString::to_string).join(" ");
+        assert_eq!(described, format!("described {told}"));
+    }
+}
+
+#[test]
+fn the_address_and_leak_sanitizers_find_nothing_in_the_memory_program() {
+    for output in run_memory(&c::SANITIZERS) {
+        assert!(output.contains("memory kept"), "{output}");
+    }
 }
 
 /// Proof that the test above can fail.

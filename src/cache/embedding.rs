@@ -61,13 +61,15 @@ impl<E> EmbeddingCache<E> {
         if bytes > self.budget {
             return;
         }
+        let mut gone = Vec::new();
         let mut entries = self.lock();
-        entries.remove(key);
+        gone.extend(entries.remove(key));
         while entries.bytes + bytes > self.budget {
-            entries.evict_oldest();
+            gone.extend(entries.remove_oldest());
         }
         entries.bytes += bytes;
         entries.by_use.put(key, Entry { embedding, bytes });
+        drop(entries);
     }
 
     /// Drops the embeddings that `unwanted` names, and tells their bytes.
@@ -79,7 +81,12 @@ impl<E> EmbeddingCache<E> {
             .map(|(&key, _)| key)
             .filter(|&key| unwanted(key))
             .collect();
-        keys.into_iter().map(|key| entries.remove(key)).sum()
+        let gone: Vec<_> = keys
+            .into_iter()
+            .filter_map(|key| entries.remove(key))
+            .collect();
+        drop(entries);
+        bytes_of(&gone)
     }
 
     /// Drops the least recently used embeddings until `want` bytes are given back, and tells how many that were. What a
@@ -93,14 +100,15 @@ impl<E> EmbeddingCache<E> {
             .filter(|(_, entry)| Arc::strong_count(&entry.embedding) == 1)
             .map(|(&key, _)| key)
             .collect();
-        let mut given = 0_u64;
+        let mut gone = Vec::new();
         for key in idle {
-            if given >= want {
+            if bytes_of(&gone) >= want {
                 break;
             }
-            given += entries.remove(key);
+            gone.extend(entries.remove(key));
         }
-        given
+        drop(entries);
+        bytes_of(&gone)
     }
 
     /// Bytes held.
@@ -141,18 +149,24 @@ impl<E: Send + Sync> Consumer for EmbeddingCache<E> {
     }
 }
 
+/// What is taken out is to be dropped without the lock: that calls the backend, which may write to the log, whose reader
+/// may ask how much is held.
 impl<E> Entries<E> {
-    fn remove(&mut self, key: Key) -> u64 {
-        let bytes = self.by_use.pop(&key).map_or(0, |entry| entry.bytes);
-        self.bytes -= bytes;
-        bytes
+    fn remove(&mut self, key: Key) -> Option<Entry<E>> {
+        let entry = self.by_use.pop(&key)?;
+        self.bytes -= entry.bytes;
+        Some(entry)
     }
 
-    fn evict_oldest(&mut self) {
-        if let Some((_, entry)) = self.by_use.pop_lru() {
-            self.bytes -= entry.bytes;
-        }
+    fn remove_oldest(&mut self) -> Option<Entry<E>> {
+        let (_, entry) = self.by_use.pop_lru()?;
+        self.bytes -= entry.bytes;
+        Some(entry)
     }
+}
+
+fn bytes_of<E>(entries: &[Entry<E>]) -> u64 {
+    entries.iter().map(|entry| entry.bytes).sum()
 }
 
 #[cfg(test)]
@@ -219,6 +233,28 @@ mod tests {
         assert_eq!(cache.bytes(), 30);
         drop(in_use);
         assert_eq!(cache.release_oldest(u64::MAX), 30);
+    }
+
+    /// Asks the cache that it was in.
+    struct Curious(std::sync::Weak<EmbeddingCache<Curious>>);
+
+    impl Drop for Curious {
+        fn drop(&mut self) {
+            if let Some(cache) = self.0.upgrade() {
+                // Would never return if the lock were held.
+                assert!(cache.entries.try_lock().is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn what_leaves_is_dropped_without_the_lock() {
+        let cache = Arc::new(EmbeddingCache::new(Tier::Device, 100));
+        let keep = |image| cache.insert(key(image), Arc::new(Curious(Arc::downgrade(&cache))), 40);
+        (1..=3).for_each(keep);
+        keep(3);
+        assert_eq!(cache.release_oldest(1), 40);
+        assert_eq!(cache.remove_where(|_| true), 40);
     }
 
     #[test]

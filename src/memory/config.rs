@@ -231,11 +231,12 @@ impl MemoryConfig {
 impl MonitorConfig {
     fn resolve(options: &MemoryOptions) -> Result<Self, ConfigError> {
         let defaults = Self::default();
-        if options.monitor_period == Some(Duration::ZERO) {
+        let enabled = options.monitor_enabled.unwrap_or(defaults.enabled);
+        if enabled && options.monitor_period == Some(Duration::ZERO) {
             return Err(ConfigError::NoPeriod);
         }
         Ok(Self {
-            enabled: options.monitor_enabled.unwrap_or(defaults.enabled),
+            enabled,
             period: options.monitor_period.unwrap_or(defaults.period),
             image_cache_bytes: options
                 .monitor_image_cache_bytes

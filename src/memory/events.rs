@@ -142,12 +142,9 @@ impl fmt::Display for EventKind {
                 write!(f, ": {} given back", Size(*freed))
             }
             Self::ProbeLost { source, reason } => {
-                write!(
-                    f,
-                    "{source} does not tell memory figures any more: {reason}"
-                )
+                write!(f, "{source} does not tell all memory figures: {reason}")
             }
-            Self::ProbeBack { source } => write!(f, "{source} tells memory figures again"),
+            Self::ProbeBack { source } => write!(f, "{source} tells all memory figures again"),
         }
     }
 }
@@ -418,9 +415,9 @@ mod tests {
                     source: "nvml".to_owned(),
                     reason: "GPU is lost".to_owned(),
                 },
-                "nvml does not tell memory figures any more: GPU is lost",
+                "nvml does not tell all memory figures: GPU is lost",
             ),
-            (back("nvml"), "nvml tells memory figures again"),
+            (back("nvml"), "nvml tells all memory figures again"),
         ] {
             assert_eq!(kind.to_string(), text);
         }

@@ -181,9 +181,10 @@ impl Rungs for ManagedRungs<'_> {
             .filter(|candidate| candidate.way.tier == Tier::Host)
             .copied()
             .collect();
-        let chosen = choose(&on_cpu, self.supply).ok()?;
+        let choice = choose(&on_cpu, self.supply).ok()?;
+        make_room(self.manager, &choice);
         self.tier = Tier::Host;
-        Some(chosen.way)
+        Some(choice.way)
     }
 
     fn advice(&self, need: &Need) -> Vec<String> {
