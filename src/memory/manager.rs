@@ -250,16 +250,11 @@ impl MemoryManager {
             .report(&reading, host.as_ref(), held, &self.config)
     }
 
-    /// What can be had for an operation that is about to run. When the device is critically full, memory is given back
-    /// first.
+    /// What can be had for an operation that is about to run. Nothing is given back for it yet, however full the device
+    /// is: who fills it may be a neighbour, and the plan tells what this operation is short of.
     pub(super) fn supply(&self) -> (Supply, Status) {
-        let mut taken = self.taken_for_plan();
-        let mut status = self.status_of(taken.as_ref());
-        if status.is_critical() {
-            self.optimize(false);
-            taken = self.taken_for_plan();
-            status = self.status_of(taken.as_ref());
-        }
+        let taken = self.taken_for_plan();
+        let status = self.status_of(taken.as_ref());
         let room = taken.as_ref().and_then(|taken| self.room(taken));
         let host = match &taken {
             Some(taken) => taken.host,

@@ -34,6 +34,8 @@ typedef struct {
   /* Calls until memory runs out, and how many attempts it stays so. */
   uint64_t oom_in;
   uint64_t oom_attempts;
+  /* Only on the pretended device, not on the processor beside it. */
+  int oom_on_device;
   /* Bytes that a neighbour takes just before the next allocation. */
   uint64_t taken;
   uint64_t slow_ms;
@@ -207,7 +209,7 @@ static uint64_t try_allocate(script *step, fake_memory *pool, uint64_t bytes, in
   step->taken = 0;
   available = room(pool);
   *done = 0;
-  if (step->oom_in == 1 && step->oom_attempts > 0) {
+  if (step->oom_in == 1 && step->oom_attempts > 0 && (pool == &memory || !step->oom_on_device)) {
     step->oom_attempts--;
     available = available < bytes ? available : bytes / 2;
   } else if (bytes <= available) {
@@ -435,9 +437,10 @@ static int apply(const char *command) {
     step->fail_code = code;
     snprintf(step->fail_message, sizeof step->fail_message, "%s",
              command[words] != '\0' ? command + words : "the script of the test says so");
-  } else if (strcmp(verb, "oom") == 0 && sscanf(command, "%llu %llu", &a, &b) == 2) {
+  } else if ((strcmp(verb, "oom") == 0 || strcmp(verb, "short") == 0) && sscanf(command, "%llu %llu", &a, &b) == 2) {
     step->oom_in = a;
     step->oom_attempts = b;
+    step->oom_on_device = strcmp(verb, "short") == 0;
   } else if (strcmp(verb, "neighbour") == 0 && sscanf(command, "%llu", &a) == 1) {
     step->taken = a;
   } else if (strcmp(verb, "slow") == 0 && sscanf(command, "%llu", &a) == 1) {
