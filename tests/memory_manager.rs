@@ -330,6 +330,21 @@ fn when_there_is_room_again_the_precision_is_raised_again() {
 }
 
 #[test]
+fn half_precision_is_planned_with_the_new_weights_beside_the_old_and_what_these_give_back() {
+    let session = with(|options| options.cpu_fallback = false);
+    let image = session.image(7);
+    // What these give back is more than what is missing.
+    session.leave(WEIGHTS + EMBEDDING + ENCODE / 8 - WEIGHTS / 4);
+    let low = session.click(&image).unwrap();
+    assert_eq!(encoded(&low), "chunked attention in bf16 on the GPU");
+    assert_eq!(recoveries(&session), (0, 0));
+    let session = gpu_only();
+    session.leave(WEIGHTS + WEIGHTS / 2 - MIB);
+    let refused = session.click(&session.image(7)).err().unwrap();
+    assert!(matches!(refused, Error::NoPlanFits { .. }), "{refused}");
+}
+
+#[test]
 fn when_nothing_fits_and_the_cpu_is_not_allowed_the_refusal_has_the_numbers() {
     let session = gpu_only();
     session.leave(WEIGHTS + MIB);
@@ -462,7 +477,7 @@ fn memory_that_runs_out_in_decoding_moves_the_embedding_to_the_cpu_and_not_the_r
     let session = session();
     let image = session.image(9);
     let wanted = session.click(&image).unwrap();
-    session.fake.control("oom decode 1 3");
+    session.fake.control("short decode 1 1000");
     let moved = session.click(&image).unwrap();
     assert_eq!(
         moved.decode_ran.as_ref().unwrap().recovered_by,
@@ -614,11 +629,11 @@ fn defect_5_without_growth_the_limit_reaches_the_allocator_and_is_never_exceeded
 fn a_strict_limit_outlives_the_first_use_of_the_cpu() {
     let session = with(|options| {
         options.memory.growth = Some(false);
-        options.memory.fraction = Some(0.1);
+        options.memory.fraction = Some(0.07);
     });
     let prediction = session.click(&session.image(1)).unwrap();
     assert_eq!(encoded(&prediction), "full attention in fp32 on the CPU");
-    assert!(session.bytes("peak_reserved") <= TOTAL / 10);
+    assert!(session.bytes("peak_reserved") <= TOTAL * 7 / 100);
 }
 
 #[test]
