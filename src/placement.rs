@@ -76,15 +76,23 @@ impl Placement {
             Err(error) if error.is_unsupported() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let extra = self.more_weights(way.plan.precision);
-        Ok(Some(Candidate::new(way, work, &estimate, extra)))
+        let candidate = Candidate::new(way, work, &estimate, 0);
+        Ok(Some(Candidate {
+            needed: self.with_weights(way.plan.precision, candidate.needed),
+            ..candidate
+        }))
     }
 
-    /// Bytes that the weights take more in another precision than now.
-    fn more_weights(&self, precision: Precision) -> u64 {
-        let (now, bytes) = (self.precision(), self.model.info().weight_bytes);
+    /// Bytes needed at most when the weights are first brought to a precision: the new ones beside the old, and then
+    /// what is to be run beside the new.
+    fn with_weights(&self, precision: Precision, to_run: u64) -> u64 {
+        let now = self.precision();
+        if now == precision {
+            return to_run;
+        }
+        let bytes = self.model.info().weight_bytes;
         let then = bytes / now.element_size() * precision.element_size();
-        then.saturating_sub(bytes)
+        then.max((to_run + then).saturating_sub(bytes))
     }
 
     /// The same image embedding at another place, bit for bit.

@@ -56,20 +56,33 @@ impl Room {
         self.ceiling.saturating_sub(self.ours).min(self.free)
     }
 
-    /// Bytes that can be had in all: from the device, and what the allocator holds unused.
+    /// Bytes that can be had in all: from the device, and what the allocator holds unused. Where this process holds too
+    /// much, since a neighbour has grown, less than it holds unused.
     pub fn available(&self) -> u64 {
-        self.from_device().saturating_add(self.idle)
+        let within_ceiling = self.ceiling.saturating_sub(self.in_use());
+        within_ceiling.min(self.free.saturating_add(self.idle))
     }
 
-    /// Bytes to be given back to the device before `needed` bytes fit. Counts what this process holds too much, since
-    /// a neighbour has grown.
+    /// Bytes that caches must give back before `needed` bytes fit, once the allocator is emptied. Counts what this
+    /// process holds too much.
     pub fn deficit(&self, needed: u64) -> u64 {
-        let wanted = needed.saturating_sub(self.idle);
         let above_ceiling = self
-            .ours
-            .saturating_add(wanted)
+            .in_use()
+            .saturating_add(needed)
             .saturating_sub(self.ceiling);
-        above_ceiling.max(wanted.saturating_sub(self.free))
+        let not_free = needed.saturating_sub(self.free.saturating_add(self.idle));
+        above_ceiling.max(not_free)
+    }
+
+    /// Whether the allocator is to be emptied before `needed` bytes are taken: what it holds unused may be in pieces
+    /// that do not serve, so that it would take as much again from the device and cross the budget.
+    pub fn must_empty(&self, needed: u64) -> bool {
+        self.idle > 0 && self.ours.saturating_add(needed) > self.ceiling
+    }
+
+    /// Bytes that this process holds and uses.
+    fn in_use(&self) -> u64 {
+        self.ours.saturating_sub(self.idle)
     }
 
     /// Bytes this process holds above the budget, because others have grown.
@@ -103,9 +116,10 @@ impl Room {
 pub enum Admission {
     /// It fits.
     Fits,
-    /// It would cross the budget: give this many bytes back first, then go on as [`crosses`] says.
+    /// It would cross the budget: caches give this many bytes back first and the allocator is emptied, then it goes on
+    /// as [`crosses`] says.
     Shed {
-        /// Bytes.
+        /// Bytes; 0 when emptying the allocator is enough.
         deficit: u64,
     },
 }
@@ -113,7 +127,7 @@ pub enum Admission {
 /// Whether `bytes` more fit in the budget.
 pub fn admit(bytes: u64, room: &Room) -> Admission {
     match room.deficit(bytes) {
-        0 => Admission::Fits,
+        0 if !room.must_empty(bytes) => Admission::Fits,
         deficit => Admission::Shed { deficit },
     }
 }

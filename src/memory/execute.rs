@@ -114,11 +114,12 @@ fn refused(operation: &str, status: &Status, nothing: NoPlanFits) -> Error {
 }
 
 fn make_room(manager: &MemoryManager, choice: &Choice) {
-    if choice.release == 0 {
-        return;
+    if choice.release > 0 {
+        manager.consumers().release(choice.way.tier, choice.release);
     }
-    manager.consumers().release(choice.way.tier, choice.release);
-    manager.trim();
+    if choice.empty_allocator {
+        manager.trim();
+    }
 }
 
 /// The rungs of the ladder, done by the manager.

@@ -250,9 +250,8 @@ impl MemoryManager {
             .report(&reading, host.as_ref(), held, &self.config)
     }
 
-    /// What can be had for an operation that is about to run, and how full the device is. Nothing is given back on account
-    /// of the status alone: on a device that a neighbour holds full, every click would cost the caches. The plan tells
-    /// what the operation itself is short of.
+    /// What can be had for an operation that is about to run. Nothing is given back for it yet, however full the device
+    /// is: who fills it may be a neighbour, and the plan tells what this operation is short of.
     pub(super) fn supply(&self) -> (Supply, Status) {
         let taken = self.taken_for_plan();
         let status = self.status_of(taken.as_ref());

@@ -195,9 +195,10 @@ pub struct Choice {
     pub index: usize,
     /// Bytes it needs.
     pub needed: u64,
-    /// Bytes that the caches of its tier must give back first; on the device the allocator is emptied after that, so
-    /// that they get there.
+    /// Bytes that the caches of its tier must give back first.
     pub release: u64,
+    /// The allocator is to be emptied first, whether caches give something back or not.
+    pub empty_allocator: bool,
     /// Ways that were passed over for it.
     pub skipped: Vec<Skipped>,
     /// Why, with the numbers.
@@ -334,6 +335,10 @@ fn chosen(candidates: &[Candidate], index: usize, supply: &Supply) -> Choice {
         index,
         needed,
         release,
+        empty_allocator: way.tier == Tier::Device
+            && supply
+                .device
+                .is_some_and(|room| release > 0 || room.must_empty(needed)),
         skipped: passed_over,
         reason,
     }

@@ -29,6 +29,9 @@ typedef enum { FAKE_FUNCTIONS(FAKE_AS_ENUM) FN_COUNT } fake_function;
 
 typedef enum { KIND_DEVICE, KIND_MODEL, KIND_EMBEDDING, KIND_COUNT } fake_kind;
 
+/* The memory of the pretended device, and that of the processor beside it. */
+typedef enum { POOL_DEVICE, POOL_HOST } fake_pool;
+
 /* Head of every object: live objects are listed, so a dead or foreign pointer is noticed without following it. */
 typedef struct fake_object {
   fake_kind kind;
@@ -39,6 +42,8 @@ typedef struct fake_object {
   /* Calls that are using it at this moment. */
   int in_use;
   uint64_t bytes;
+  /* Which memory it lies in. */
+  fake_pool pool;
   struct fake_object *parent;
   struct fake_object *next;
 } fake_object;
@@ -53,6 +58,9 @@ typedef struct {
   uint32_t halves;
   uint64_t parameters;
   uint64_t embedding_bytes;
+  /* Bytes of an encode with full attention in fp32, and of a decode for each object in fp32; 0 for the formula. */
+  uint64_t encode_workspace;
+  uint64_t decode_workspace;
   char family[32];
   char variant[32];
 } fake_config;
@@ -110,13 +118,13 @@ uint64_t fake_bytes_of(const void *handle, fake_kind kind);
 /* The host lets go of a handle. */
 void fake_drop(const void *handle, fake_kind kind);
 
-/* Takes bytes of the pretended device, with the host's help where they do not fit. */
-int32_t fake_allocate(fake_function function, uint64_t bytes, sam_mm_operation *operation,
+/* Takes bytes of the memory that an object lies in, with the host's help where they do not fit. */
+int32_t fake_allocate(fake_function function, const fake_object *on, uint64_t bytes, sam_mm_operation *operation,
                       sam_mm_backend_error *error);
-void fake_deallocate(uint64_t bytes);
-void fake_memory_limit(uint64_t bytes);
-void fake_mem_info(const char *device, sam_mm_backend_mem_info *out);
-uint64_t fake_trim(void);
+void fake_deallocate(const fake_object *on, uint64_t bytes);
+void fake_memory_limit(const fake_object *device, uint64_t bytes);
+void fake_mem_info(const fake_device *device, sam_mm_backend_mem_info *out);
+uint64_t fake_trim(const fake_object *device);
 
 /* Remembers a value that tests may ask for as "last.<name>". */
 void fake_note(const char *name, uint64_t value);

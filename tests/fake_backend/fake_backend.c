@@ -109,7 +109,9 @@ static int32_t device_open(const sam_mm_backend_device_config *config, sam_mm_ba
   fake_note("num_threads", config->num_threads);
   fake_note("memory_limit_bytes", config->memory_limit_bytes);
   fake_note("allow_tf32", config->allow_tf32);
-  fake_memory_limit(config->memory_limit_bytes);
+  /* Where a GPU is pretended, the processor beside it has a memory of its own. */
+  device->object.pool = number == -1 && FAKE_CUDA_DEVICES > 0 ? POOL_HOST : POOL_DEVICE;
+  fake_memory_limit(&device->object, config->memory_limit_bytes);
   fake_adopt(&device->object, KIND_DEVICE, NULL, 0);
   *out = (sam_mm_backend_device *)device;
   return SAM_MM_OK;
@@ -132,7 +134,7 @@ static int32_t device_mem_info(sam_mm_backend_device *handle, sam_mm_backend_mem
   if (device == NULL) {
     return SAM_MM_ERR_INVALID_HANDLE;
   }
-  fake_mem_info(((fake_device *)device)->name, out);
+  fake_mem_info((fake_device *)device, out);
   fake_release(device);
   return SAM_MM_OK;
 }
@@ -150,7 +152,7 @@ static int32_t device_trim(sam_mm_backend_device *handle, uint64_t *freed, sam_m
   if (device == NULL) {
     return SAM_MM_ERR_INVALID_HANDLE;
   }
-  *freed = fake_trim();
+  *freed = fake_trim(device);
   fake_release(device);
   return SAM_MM_OK;
 }

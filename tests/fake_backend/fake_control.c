@@ -34,6 +34,10 @@ typedef struct {
   /* Calls until memory runs out, and how many attempts it stays so. */
   uint64_t oom_in;
   uint64_t oom_attempts;
+  /* Only on the pretended device, not on the processor beside it. */
+  int oom_on_device;
+  /* Bytes that a neighbour takes just before the next allocation. */
+  uint64_t taken;
   uint64_t slow_ms;
   int blocked;
   uint64_t waiting;
@@ -156,7 +160,7 @@ void fake_note(const char *name, uint64_t value) {
 
 /* ---- memory of the pretended device ----------------------------------------------------------------------------- */
 
-static struct {
+typedef struct {
   uint64_t total;
   /* Held by others on the device. */
   uint64_t other;
@@ -165,34 +169,62 @@ static struct {
   /* Held by the allocator; freed bytes stay until trimmed. */
   uint64_t reserved;
   uint64_t peak;
-} memory = {UINT64_C(1) << 40, 0, 0, 0, 0, 0};
+  uint64_t peak_reserved;
+  /* Of the unused bytes, those in pieces too small for any allocation. */
+  uint64_t pieces;
+} fake_memory;
 
-/* Bytes that an allocation could have. The lock is held. */
-static uint64_t room(void) {
-  const uint64_t on_device = memory.total > memory.other ? memory.total - memory.other : 0;
-  const uint64_t most = memory.limit != 0 && memory.limit < on_device ? memory.limit : on_device;
-  return most > memory.allocated ? most - memory.allocated : 0;
+/* The memory of the pretended device, and, where that is a GPU, of the processor beside it. */
+static fake_memory pools[] = {{UINT64_C(1) << 40, 0, 0, 0, 0, 0, 0, 0}, {UINT64_C(1) << 40, 0, 0, 0, 0, 0, 0, 0}};
+#define memory (pools[POOL_DEVICE])
+
+static uint64_t smaller(uint64_t a, uint64_t b) {
+  return a < b ? a : b;
 }
 
-static uint64_t try_allocate(script *step, uint64_t bytes, int *done) {
+static uint64_t larger(uint64_t a, uint64_t b) {
+  return a > b ? a : b;
+}
+
+static uint64_t difference(uint64_t a, uint64_t b) {
+  return a > b ? a - b : 0;
+}
+
+/* Bytes free for any process. */
+static uint64_t unclaimed(const fake_memory *pool) {
+  return difference(pool->total, pool->other + pool->reserved);
+}
+
+/* Bytes that an allocation could have. The lock is held. */
+static uint64_t room(const fake_memory *pool) {
+  const uint64_t on_device = difference(pool->total, pool->other);
+  const uint64_t most = pool->limit != 0 ? smaller(pool->limit, on_device) : on_device;
+  return difference(most, pool->allocated + smaller(pool->pieces, pool->reserved - pool->allocated));
+}
+
+static uint64_t try_allocate(script *step, fake_memory *pool, uint64_t bytes, int *done) {
   uint64_t available;
   pthread_mutex_lock(&lock);
-  available = room();
+  memory.other += smaller(step->taken, unclaimed(&memory));
+  step->taken = 0;
+  available = room(pool);
   *done = 0;
-  if (step->oom_in == 1 && step->oom_attempts > 0) {
+  if (step->oom_in == 1 && step->oom_attempts > 0 && (pool == &memory || !step->oom_on_device)) {
     step->oom_attempts--;
     available = available < bytes ? available : bytes / 2;
   } else if (bytes <= available) {
-    memory.allocated += bytes;
-    memory.reserved = memory.reserved > memory.allocated ? memory.reserved : memory.allocated;
-    memory.peak = memory.peak > memory.allocated ? memory.peak : memory.allocated;
+    pool->pieces = smaller(pool->pieces, pool->reserved - pool->allocated);
+    pool->allocated += bytes;
+    pool->reserved = larger(pool->reserved, pool->allocated + pool->pieces);
+    pool->peak = larger(pool->peak, pool->allocated);
+    pool->peak_reserved = larger(pool->peak_reserved, pool->reserved);
     *done = 1;
   }
   pthread_mutex_unlock(&lock);
   return available;
 }
 
-int32_t fake_allocate(fake_function function, uint64_t bytes, sam_mm_operation *operation,
+int32_t fake_allocate(fake_function function, const fake_object *on, uint64_t bytes, sam_mm_operation *operation,
                       sam_mm_backend_error *error) {
   script *step = &scripts[function];
   uint32_t attempt;
@@ -202,7 +234,7 @@ int32_t fake_allocate(fake_function function, uint64_t bytes, sam_mm_operation *
     return run_out(error, bytes, 0);
   }
   for (attempt = 1; !done && status == SAM_MM_OK; attempt++) {
-    const uint64_t available = try_allocate(step, bytes, &done);
+    const uint64_t available = try_allocate(step, &pools[on->pool], bytes, &done);
     if (!done && fake_host->allocation_failed(operation, bytes, attempt) == 0) {
       status = run_out(error, bytes, available);
     }
@@ -216,38 +248,40 @@ int32_t fake_allocate(fake_function function, uint64_t bytes, sam_mm_operation *
   return status;
 }
 
-void fake_deallocate(uint64_t bytes) {
+void fake_deallocate(const fake_object *on, uint64_t bytes) {
   pthread_mutex_lock(&lock);
-  memory.allocated -= bytes;
+  pools[on->pool].allocated -= bytes;
   pthread_mutex_unlock(&lock);
 }
 
-void fake_memory_limit(uint64_t bytes) {
+void fake_memory_limit(const fake_object *device, uint64_t bytes) {
   pthread_mutex_lock(&lock);
-  memory.limit = bytes;
+  pools[device->pool].limit = bytes;
   pthread_mutex_unlock(&lock);
 }
 
-void fake_mem_info(const char *device, sam_mm_backend_mem_info *out) {
+void fake_mem_info(const fake_device *device, sam_mm_backend_mem_info *out) {
+  const fake_memory *pool = &pools[device->object.pool];
   pthread_mutex_lock(&lock);
   out->known = SAM_MM_MEM_ALLOCATOR | SAM_MM_MEM_PEAK;
-  out->allocated = memory.allocated;
-  out->reserved = memory.reserved;
-  out->peak_allocated = memory.peak;
-  if (strcmp(device, "cpu") != 0) {
-    const uint64_t held = memory.other + memory.reserved;
+  out->allocated = pool->allocated;
+  out->reserved = pool->reserved;
+  out->peak_allocated = pool->peak;
+  if (strcmp(device->name, "cpu") != 0) {
     out->known |= SAM_MM_MEM_DEVICE;
-    out->total = memory.total;
-    out->free = memory.total > held ? memory.total - held : 0;
+    out->total = pool->total;
+    out->free = unclaimed(pool);
   }
   pthread_mutex_unlock(&lock);
 }
 
-uint64_t fake_trim(void) {
+uint64_t fake_trim(const fake_object *device) {
+  fake_memory *pool = &pools[device->pool];
   uint64_t freed;
   pthread_mutex_lock(&lock);
-  freed = memory.reserved - memory.allocated;
-  memory.reserved = memory.allocated;
+  freed = pool->reserved - pool->allocated;
+  pool->reserved = pool->allocated;
+  pool->pieces = 0;
   pthread_mutex_unlock(&lock);
   return freed;
 }
@@ -274,6 +308,7 @@ void fake_adopt(fake_object *object, fake_kind kind, fake_object *parent, uint64
   object->has_handle = 1;
   object->bytes = bytes;
   object->parent = parent;
+  object->pool = parent != NULL ? parent->pool : object->pool;
   object->next = objects;
   objects = object;
   if (parent != NULL) {
@@ -342,7 +377,7 @@ void fake_drop(const void *handle, fake_kind kind) {
   while (object != NULL && --object->references == 0) {
     fake_object *parent = object->parent;
     unlist(object);
-    memory.allocated -= object->bytes;
+    pools[object->pool].allocated -= object->bytes;
     free(object);
     object = parent;
   }
@@ -371,13 +406,21 @@ static int apply(const char *command) {
     memset(notes, 0, sizeof notes);
     memory.total = UINT64_C(1) << 40;
     memory.other = 0;
+    memory.pieces = 0;
     memory.peak = memory.allocated;
+    memory.peak_reserved = memory.reserved;
     violations = 0;
     return 1;
   }
   if (sscanf(command, "memory total=%llu other=%llu", &a, &b) == 2) {
     memory.total = a;
-    memory.other = b;
+    /* Nobody takes what our allocator holds. */
+    memory.other = smaller(b, difference(a, memory.reserved));
+    memory.peak_reserved = memory.reserved;
+    return 1;
+  }
+  if (sscanf(command, "memory pieces=%llu", &a) == 1) {
+    memory.pieces = a;
     return 1;
   }
   if (sscanf(command, "%15s %31s%n", verb, name, &used) < 2 || (step = script_of(name)) == NULL) {
@@ -394,9 +437,12 @@ static int apply(const char *command) {
     step->fail_code = code;
     snprintf(step->fail_message, sizeof step->fail_message, "%s",
              command[words] != '\0' ? command + words : "the script of the test says so");
-  } else if (strcmp(verb, "oom") == 0 && sscanf(command, "%llu %llu", &a, &b) == 2) {
+  } else if ((strcmp(verb, "oom") == 0 || strcmp(verb, "short") == 0) && sscanf(command, "%llu %llu", &a, &b) == 2) {
     step->oom_in = a;
     step->oom_attempts = b;
+    step->oom_on_device = strcmp(verb, "short") == 0;
+  } else if (strcmp(verb, "neighbour") == 0 && sscanf(command, "%llu", &a) == 1) {
+    step->taken = a;
   } else if (strcmp(verb, "slow") == 0 && sscanf(command, "%llu", &a) == 1) {
     step->slow_ms = a;
   } else if (strcmp(verb, "block") == 0) {
@@ -424,6 +470,27 @@ int32_t fake_backend_control(const char *command) {
   known = apply(command);
   pthread_mutex_unlock(&lock);
   return known ? SAM_MM_OK : SAM_MM_ERR_INVALID_ARGUMENT;
+}
+
+static int64_t memory_value(const char *name) {
+  const struct {
+    const char *name;
+    uint64_t value;
+  } values[] = {
+      {"memory.total", memory.total},
+      {"memory.other", memory.other},
+      {"memory.allocated", memory.allocated},
+      {"memory.reserved", memory.reserved},
+      {"memory.peak_reserved", memory.peak_reserved},
+      {"memory.host", pools[POOL_HOST].allocated},
+  };
+  size_t i;
+  for (i = 0; i < sizeof values / sizeof *values; i++) {
+    if (strcmp(values[i].name, name) == 0) {
+      return (int64_t)values[i].value;
+    }
+  }
+  return -1;
 }
 
 static int64_t value_of(const char *name) {
@@ -459,10 +526,7 @@ static int64_t value_of(const char *name) {
       }
     }
   }
-  if (strcmp(name, "memory.allocated") == 0) {
-    return (int64_t)memory.allocated;
-  }
-  return strcmp(name, "memory.reserved") == 0 ? (int64_t)memory.reserved : -1;
+  return memory_value(name);
 }
 
 /* A number of README.md, or -1 for one that is unknown. */

@@ -106,7 +106,7 @@ static int32_t import_on(fake_model *model, const uint8_t *bytes, uint64_t len, 
                      "these %llu bytes are no exported embedding of this model", (unsigned long long)len);
   }
 #endif
-  status = fake_allocate(FN_embedding_import, model->config.embedding_bytes, operation, error);
+  status = fake_allocate(FN_embedding_import, &model->object, model->config.embedding_bytes, operation, error);
   return status == SAM_MM_OK ? fake_give_embedding(model, &form.features, out) : status;
 }
 

@@ -42,6 +42,10 @@ static int configure(fake_config *config, const char *line) {
     config->parameters = number;
   } else if (IS("embedding_bytes")) {
     config->embedding_bytes = number;
+  } else if (IS("encode_workspace")) {
+    config->encode_workspace = number;
+  } else if (IS("decode_workspace")) {
+    config->decode_workspace = number;
   } else if (IS("family")) {
     set_text(config->family, sizeof config->family, value);
   } else if (IS("variant")) {
@@ -56,7 +60,7 @@ static int configure(fake_config *config, const char *line) {
 /* The model of a checkpoint's first bytes, which end in NUL: any file is the default model, but not an empty one. */
 static int32_t understand(const char *text, const char *name, fake_config *config, sam_mm_backend_error *error) {
   static const fake_config defaults = {256,  64,     3,        SAM_MM_ELEMENT_U8, SAM_MM_RESIZE_LONGEST_SIDE, 1, 1000,
-                                       4096, "fake", "fake_s"};
+                                       4096, 0, 0, "fake", "fake_s"};
   *config = defaults;
   if (text[0] == '\0') {
     return fake_fail(error, SAM_MM_ERR_CHECKPOINT, "%s is empty; the fake backend takes any other file", name);
@@ -131,12 +135,15 @@ static uint64_t encode_workspace(const fake_config *config, const sam_mm_backend
 #ifdef FAKE_DEFECT_ESTIMATE
   return cells * (plan->attention == SAM_MM_ATTENTION_FULL ? 4 : 16);
 #else
-  return cells * (plan->attention == SAM_MM_ATTENTION_FULL ? 16 : 4) * element_bytes(plan->precision);
+  const uint64_t elements = config->encode_workspace != 0 ? config->encode_workspace / 4 : cells * 16;
+  return elements / (plan->attention == SAM_MM_ATTENTION_FULL ? 1 : 4) * element_bytes(plan->precision);
 #endif
 }
 
 static uint64_t decode_workspace(const fake_config *config, const sam_mm_backend_plan *plan, uint32_t objects) {
-  return (uint64_t)config->mask_size * config->mask_size * 4 * objects * element_bytes(plan->precision);
+  const uint64_t cells = (uint64_t)config->mask_size * config->mask_size;
+  const uint64_t elements = config->decode_workspace != 0 ? config->decode_workspace / 4 : cells * 4;
+  return elements * objects * element_bytes(plan->precision);
 }
 
 int32_t fake_model_load(sam_mm_backend_device *handle, const sam_mm_backend_checkpoint *checkpoint,
@@ -161,7 +168,7 @@ int32_t fake_model_load(sam_mm_backend_device *handle, const sam_mm_backend_chec
     status = check_precision(&config, checkpoint->precision, error);
   }
   if (status == SAM_MM_OK) {
-    status = fake_allocate(FN_model_load, config.parameters * element_bytes(checkpoint->precision), operation, error);
+    status = fake_allocate(FN_model_load, device, config.parameters * element_bytes(checkpoint->precision), operation, error);
   }
   if (status == SAM_MM_OK) {
     model = calloc(1, sizeof *model);
@@ -216,11 +223,11 @@ int32_t fake_model_set_precision(sam_mm_backend_model *handle, uint32_t precisio
   }
   status = check_precision(&model->config, precision, error);
   if (status == SAM_MM_OK) {
-    status = fake_allocate(FN_model_set_precision, model->config.parameters * element_bytes(precision), operation,
-                           error);
+    status = fake_allocate(FN_model_set_precision, &model->object,
+                           model->config.parameters * element_bytes(precision), operation, error);
   }
   if (status == SAM_MM_OK) {
-    fake_deallocate(model->object.bytes);
+    fake_deallocate(&model->object, model->object.bytes);
     model->precision = precision;
     model->object.bytes = weight_bytes(model);
   }
@@ -320,12 +327,12 @@ static int32_t encode_on(fake_model *model, const sam_mm_backend_pixels *pixels,
     return status;
   }
   workspace = encode_workspace(&model->config, plan);
-  status = fake_allocate(FN_encode, model->config.embedding_bytes + workspace, operation, error);
+  status = fake_allocate(FN_encode, &model->object, model->config.embedding_bytes + workspace, operation, error);
   if (status != SAM_MM_OK) {
     return status;
   }
   features = look_at(&model->config, pixels);
-  fake_deallocate(workspace);
+  fake_deallocate(&model->object, workspace);
   fake_note("checksum", features.checksum & INT64_MAX);
   fake_note("width", pixels->width);
   fake_note("height", pixels->height);
@@ -452,14 +459,14 @@ static int32_t decode_on(fake_model *model, const fake_embedding *embedding, con
   }
 #endif
   workspace = decode_workspace(&model->config, plan, prompts->num_objects);
-  status = fake_allocate(FN_decode, workspace, operation, error);
+  status = fake_allocate(FN_decode, &model->object, workspace, operation, error);
   if (status != SAM_MM_OK) {
     return status;
   }
   fake_note("num_objects", prompts->num_objects);
   fake_note("multimask", prompts->multimask != 0);
   status = draw_objects(&model->config, embedding, prompts, operation, masks, error);
-  fake_deallocate(workspace);
+  fake_deallocate(&model->object, workspace);
   return status;
 }
 

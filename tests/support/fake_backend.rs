@@ -92,6 +92,7 @@ impl FakeBackend {
             "live.models",
             "live.embeddings",
             "memory.allocated",
+            "memory.host",
             "violations",
         ] {
             assert_eq!(self.value(name), 0, "{name}");

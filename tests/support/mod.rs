@@ -6,5 +6,6 @@ pub mod calls;
 pub mod child;
 pub mod fake_backend;
 pub mod fake_gpu;
+pub mod gpu_session;
 pub mod library;
 pub mod scripted;
