@@ -336,7 +336,9 @@ fn chosen(candidates: &[Candidate], index: usize, supply: &Supply) -> Choice {
         needed,
         release,
         empty_allocator: way.tier == Tier::Device
-            && supply.device.is_some_and(|room| release > 0 || room.must_empty(needed)),
+            && supply
+                .device
+                .is_some_and(|room| release > 0 || room.must_empty(needed)),
         skipped: passed_over,
         reason,
     }

@@ -92,7 +92,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "probe: backend",
-        expected: "backend: Used: 0.04 GB / Total: 0.78 GB (5.0%), 40 MB ours",
+        expected: "backend: Used: 0.04 GB / Total: 0.78 GB (5.0%)",
         run: || figures(&GpuSession::new(options())),
     },
     Scenario {
