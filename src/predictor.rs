@@ -107,7 +107,7 @@ fn run_encoder(model: &Model, image: &RegisteredImage) -> Result<(PlacedEmbeddin
         },
     };
     let context = model.context();
-    let candidates = model.candidates(Work::Encode, 0, model.tier())?;
+    let candidates = || model.candidates(Work::Encode, 0, model.tier());
     execute(context.memory(), "encode", &candidates, |way| {
         let placement = model.placement(way.tier)?;
         let operation = context.operation(way.tier);
@@ -151,7 +151,7 @@ fn decode(
     let ((_, ran), milliseconds) = timed(|| {
         let lies_in = encoded.embedding.placement.tier();
         let num_objects = prompts.num_objects() as u32;
-        let candidates = model.candidates(Work::Decode, num_objects, lies_in)?;
+        let candidates = || model.candidates(Work::Decode, num_objects, lies_in);
         let context = model.context();
         execute(context.memory(), "decode", &candidates, |way| {
             let placed = lie_in(way.tier, model, &encoded)?;

@@ -179,7 +179,7 @@ impl Session {
     fn plan(&self) -> Option<Choice> {
         let supply = Supply {
             device: Some(self.room()),
-            device_releasable: self.consumers.bytes(Tier::Device),
+            device_releasable: self.consumers.releasable(Tier::Device),
             host: Some(64 << 30),
             host_releasable: 0,
         };
@@ -242,7 +242,7 @@ impl Session {
         self.now += self.config.monitor.period;
         let reading = self.reading();
         self.analytics.read(&reading, None, None, &self.config);
-        let releasable = self.consumers.bytes(Tier::Device) + self.gpu.lock().unwrap().idle;
+        let releasable = self.consumers.releasable(Tier::Device) + self.gpu.lock().unwrap().idle;
         let actions = self
             .monitor
             .tick(self.now, reading.figures(), 0, releasable);
@@ -356,8 +356,8 @@ proptest! {
             if let Step::Encode { neighbour_takes } = step {
                 if session.encode(neighbour_takes).is_none() {
                     let room = session.room();
-                    let all_of_it = room.available() + session.consumers.bytes(Tier::Device);
-                    prop_assert!(all_of_it < smallest || room.deficit(smallest) > session.consumers.bytes(Tier::Device));
+                    let all_of_it = room.available() + session.consumers.releasable(Tier::Device);
+                    prop_assert!(all_of_it < smallest || room.deficit(smallest) > session.consumers.releasable(Tier::Device));
                 }
             } else {
                 apply(&mut session, step);
@@ -384,10 +384,10 @@ proptest! {
         session.encode(0);
         session.empty_allocator();
         session.neighbour_grows(TOTAL);
-        let cached = session.consumers.bytes(Tier::Device);
+        let cached = session.consumers.releasable(Tier::Device);
         let acted: usize = (0..ticks).map(|_| session.tick()).sum();
         prop_assert!(acted <= 8, "{} times in {} ticks", acted, ticks);
-        prop_assert_eq!(session.consumers.bytes(Tier::Device), cached);
+        prop_assert_eq!(session.consumers.releasable(Tier::Device), cached);
     }
 }
 

@@ -22,6 +22,13 @@ struct Entry<E> {
     bytes: u64,
 }
 
+impl<E> Entry<E> {
+    /// No running prediction holds it.
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.embedding) == 1
+    }
+}
+
 struct Entries<E> {
     by_use: LruCache<Key, Entry<E>>,
     bytes: u64,
@@ -97,7 +104,7 @@ impl<E> EmbeddingCache<E> {
             .by_use
             .iter()
             .rev()
-            .filter(|(_, entry)| Arc::strong_count(&entry.embedding) == 1)
+            .filter(|(_, entry)| entry.is_idle())
             .map(|(&key, _)| key)
             .collect();
         let mut gone = Vec::new();
@@ -109,6 +116,13 @@ impl<E> EmbeddingCache<E> {
         }
         drop(entries);
         bytes_of(&gone)
+    }
+
+    /// Bytes that [`release_oldest`](Self::release_oldest) could give back.
+    pub fn idle_bytes(&self) -> u64 {
+        let entries = self.lock();
+        let idle = entries.by_use.iter().filter(|(_, entry)| entry.is_idle());
+        idle.map(|(_, entry)| entry.bytes).sum()
     }
 
     /// Bytes held.
@@ -142,6 +156,10 @@ impl<E: Send + Sync> Consumer for EmbeddingCache<E> {
 
     fn bytes(&self) -> u64 {
         Self::bytes(self)
+    }
+
+    fn releasable(&self) -> u64 {
+        self.idle_bytes()
     }
 
     fn release(&self, want: u64) -> u64 {

@@ -17,6 +17,11 @@ pub trait Consumer: Send + Sync {
     /// Bytes it holds.
     fn bytes(&self) -> u64;
 
+    /// Bytes of these that it could give back now: not what is in use.
+    fn releasable(&self) -> u64 {
+        self.bytes()
+    }
+
     /// Gives back at least `want` bytes, or what it can, the least useful first, and tells how many it gave back. What is
     /// in use stays.
     fn release(&self, want: u64) -> u64;
@@ -78,13 +83,12 @@ impl Consumers {
         self.visit(|consumer| consumer.bytes())
     }
 
-    /// Bytes held in a tier: the most that [`release`](Self::release) could give back.
-    pub fn bytes(&self, tier: Tier) -> u64 {
-        let shares = self.shares();
-        shares
+    /// Bytes of a tier that [`release`](Self::release) could give back at most.
+    pub fn releasable(&self, tier: Tier) -> u64 {
+        self.live()
             .iter()
-            .filter(|share| share.tier == tier)
-            .fold(0, |sum, share| sum.saturating_add(share.bytes))
+            .filter(|consumer| consumer.tier() == tier)
+            .fold(0, |sum, consumer| sum.saturating_add(consumer.releasable()))
     }
 
     /// Asks the consumers of a tier, in order, until `deficit` bytes are given back; who is not needed is left alone.
@@ -234,7 +238,10 @@ mod tests {
         consumers.register(Rank::Predictions, &host);
         assert!(consumers.release(Tier::Device, u64::MAX).is_empty());
         assert_eq!(
-            (consumers.bytes(Tier::Host), consumers.bytes(Tier::Device)),
+            (
+                consumers.releasable(Tier::Host),
+                consumers.releasable(Tier::Device)
+            ),
             (50, 0)
         );
     }
@@ -266,9 +273,9 @@ mod tests {
             let consumers = Consumers::default();
             let held: Vec<_> = counts.iter().map(|&(item, count)| items("cache", Tier::Device, item, count)).collect();
             held.iter().for_each(|consumer| consumers.register(Rank::Predictions, consumer));
-            let before = consumers.bytes(Tier::Device);
+            let before = consumers.releasable(Tier::Device);
             let released = consumers.release(Tier::Device, deficit);
-            prop_assert_eq!(before - consumers.bytes(Tier::Device), total(&released));
+            prop_assert_eq!(before - consumers.releasable(Tier::Device), total(&released));
             prop_assert!(total(&released) >= deficit.min(before));
             let largest = counts.iter().map(|&(item, _)| item).max().unwrap_or(0);
             prop_assert!(total(&released) <= deficit || total(&released) - deficit < largest);

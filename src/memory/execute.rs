@@ -27,13 +27,15 @@ pub struct Ran {
 
 /// Runs an operation: chooses among `candidates` (the best first) one that fits, makes the room that it needs, runs
 /// `attempt`, and climbs the ladder when memory runs out all the same. What `attempt` gives is what the caller gets.
+/// `candidates` is asked again on the ladder, since an attempt may have left the weights in another precision.
 ///
 /// # Errors
-/// [`Error::NoPlanFits`] when nothing fits, [`Error::OutOfMemory`] when no rung helped, else what `attempt` says.
+/// [`Error::NoPlanFits`] when nothing fits, [`Error::OutOfMemory`] when no rung helped, else what `candidates` or
+/// `attempt` says.
 pub fn execute<T>(
     manager: &Arc<MemoryManager>,
     operation: &str,
-    candidates: &[Candidate],
+    candidates: &Candidates<'_>,
     mut attempt: impl FnMut(&Way) -> Result<T, Error>,
 ) -> Result<(T, Ran), Error> {
     let profile = manager.profile(operation);
@@ -43,15 +45,18 @@ pub fn execute<T>(
     result
 }
 
+/// Every way to run an operation as things are, the best first.
+pub type Candidates<'a> = dyn Fn() -> Result<Vec<Candidate>, Error> + 'a;
+
 fn planned<T>(
     manager: &MemoryManager,
     operation: &str,
-    candidates: &[Candidate],
+    candidates: &Candidates<'_>,
     attempt: &mut impl FnMut(&Way) -> Result<T, Error>,
 ) -> Result<(T, Ran), Error> {
     let (supply, status) = manager.supply();
     let choice =
-        choose(candidates, &supply).map_err(|nothing| refused(operation, &status, nothing))?;
+        choose(&candidates()?, &supply).map_err(|nothing| refused(operation, &status, nothing))?;
     make_room(manager, &choice);
     if choice.is_downgrade() {
         manager.emit(EventKind::PlanDowngraded {
@@ -126,7 +131,7 @@ fn make_room(manager: &MemoryManager, choice: &Choice) {
 struct ManagedRungs<'a> {
     manager: &'a MemoryManager,
     operation: &'a str,
-    candidates: &'a [Candidate],
+    candidates: &'a Candidates<'a>,
     supply: &'a Supply,
     /// Whose memory the operation takes now.
     tier: Tier,
@@ -143,11 +148,9 @@ impl ManagedRungs<'_> {
             .is_none_or(|room| room.deficit(candidate.needed) == 0)
     }
 
-    fn place(&self, way: &Way) -> usize {
-        self.candidates
-            .iter()
-            .position(|candidate| candidate.way == *way)
-            .unwrap_or(0)
+    /// None when they cannot be had any more: then there is nothing to climb to.
+    fn candidates(&self) -> Vec<Candidate> {
+        (self.candidates)().unwrap_or_default()
     }
 }
 
@@ -164,9 +167,12 @@ impl Rungs for ManagedRungs<'_> {
     }
 
     fn cheaper_plan(&mut self, way: &Way) -> Option<Way> {
-        let at = self.place(way);
-        let needed = self.candidates.get(at)?.needed;
-        self.candidates[at + 1..]
+        let candidates = self.candidates();
+        let at = candidates
+            .iter()
+            .position(|candidate| candidate.way == *way)?;
+        let needed = candidates[at].needed;
+        candidates[at + 1..]
             .iter()
             .find(|other| other.way.tier == way.tier && other.needed < needed && self.may(other))
             .map(|other| other.way)
@@ -176,12 +182,8 @@ impl Rungs for ManagedRungs<'_> {
         if way.tier == Tier::Host {
             return None;
         }
-        let on_cpu: Vec<Candidate> = self
-            .candidates
-            .iter()
-            .filter(|candidate| candidate.way.tier == Tier::Host)
-            .copied()
-            .collect();
+        let mut on_cpu = self.candidates();
+        on_cpu.retain(|candidate| candidate.way.tier == Tier::Host);
         let choice = choose(&on_cpu, self.supply).ok()?;
         make_room(self.manager, &choice);
         self.tier = Tier::Host;

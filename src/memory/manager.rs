@@ -262,9 +262,9 @@ impl MemoryManager {
         };
         let supply = Supply {
             device: room,
-            device_releasable: self.consumers.bytes(Tier::Device),
+            device_releasable: self.consumers.releasable(Tier::Device),
             host: host.map(|host| host.available),
-            host_releasable: self.consumers.bytes(Tier::Host),
+            host_releasable: self.consumers.releasable(Tier::Host),
         };
         (supply, status)
     }
@@ -424,7 +424,7 @@ impl MemoryManager {
             .map_or(0, |allocator| {
                 allocator.reserved.saturating_sub(allocator.allocated)
             });
-        let ours = self.consumers.bytes(Tier::Device).saturating_add(idle);
+        let ours = self.consumers.releasable(Tier::Device).saturating_add(idle);
         let images = self.held_by(IMAGE_CACHE);
         for action in policy.tick(now, figures.as_ref(), images, ours) {
             let freed = self.carry_out(&action);

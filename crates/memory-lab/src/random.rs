@@ -22,8 +22,8 @@ use crate::support::gpu_session::{click, image, memory, probes};
 
 const MIB: u64 = 1 << 20;
 const TOTAL: u64 = 8192 * MIB;
-const WEIGHTS: u64 = 1024 * MIB;
-/// No part of it divides the weights, so that the bytes held tell how many there are.
+const WEIGHTS: u64 = 400 * MIB;
+/// Half the weights are no multiple of it, so that the bytes held tell how many there are.
 const EMBEDDING: u64 = 60 * MIB;
 const ENCODE: u64 = 2048 * MIB;
 const DECODE: u64 = 128 * MIB;
@@ -265,7 +265,7 @@ impl<'a> Sequence<'a> {
         }
         if let Err(error) = result {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
-            if self.could_have_been_served(before, after) || !is_out_of_memory(&error) {
+            if self.could_have_been_served(after) || !is_out_of_memory(&error) {
                 let what = format!("{before:?} became {after:?}: {error}");
                 self.found(&self.counts.needless, &what);
             }
@@ -277,13 +277,13 @@ impl<'a> Sequence<'a> {
     }
 
     /// Whether some plan would have fitted into the budget, had we given back everything that can be given back. The
-    /// neighbour may have grown meanwhile: what it held in the end counts.
-    fn could_have_been_served(&self, before: Gpu, after: Gpu) -> bool {
+    /// neighbour may have grown meanwhile, which no plan can know: what it and our weights held in the end counts.
+    fn could_have_been_served(&self, after: Gpu) -> bool {
         if self.rules.cpu {
             return true;
         }
         let room = self.limit().saturating_sub(after.other);
-        let held = weights(before);
+        let held = weights(after);
         let precisions: &[u64] = if self.rules.half { &[1, 2] } else { &[1] };
         precisions.iter().any(|divisor| {
             let then = WEIGHTS / divisor;

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde_json::json;
 
 /// What happens, and what should come of it.
+#[derive(Clone)]
 pub struct Scenario {
     /// What it is about: `rung: release caches`.
     pub name: &'static str,
