@@ -45,6 +45,8 @@ pub struct MemoryManager {
     events: Events,
     /// Known from the moment that a backend opened it.
     device: OnceLock<ManagedDevice>,
+    /// When the last reading was taken that counted.
+    observed: Mutex<Option<Instant>>,
     /// Sources that failed at the last reading, so that a change is noticed.
     failing: Mutex<Vec<Source>>,
     monitor: Mutex<Option<Monitor>>,
@@ -69,6 +71,7 @@ impl MemoryManager {
             analytics: Analytics::default(),
             events: Events::default(),
             device: OnceLock::new(),
+            observed: Mutex::default(),
             failing: Mutex::default(),
             monitor: Mutex::new(None),
             observer: Box::new(observer),
@@ -346,13 +349,22 @@ impl MemoryManager {
         }
     }
 
+    /// A reading counts once, and not after a younger one: what was told from memory is no fall below a threshold that
+    /// a plan has seen crossed since.
     fn observe(&self, taken: &Taken) {
-        let crossing = self.analytics.read(
-            &taken.reading,
-            taken.allocator,
-            taken.host.as_ref(),
-            &self.config,
-        );
+        let crossing = {
+            let mut last = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.is_some_and(|last| taken.at <= last) {
+                return;
+            }
+            *last = Some(taken.at);
+            self.analytics.read(
+                &taken.reading,
+                taken.allocator,
+                taken.host.as_ref(),
+                &self.config,
+            )
+        };
         if let (Some(crossing), Some(figures)) = (crossing, taken.reading.figures()) {
             self.emit(EventKind::StatusChanged {
                 crossing,
