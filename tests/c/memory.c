@@ -694,7 +694,16 @@ static char *report_text(sam_mm_context *context) {
 static void a_report_needs_its_room(sam_mm_context *context) {
     char small[8] = "12345";
     char *text = report_text(context);
-    uint64_t required = 0;
+    uint64_t required = strlen(text) + 1, capacity;
+    /* One byte too few; the text may get longer or shorter between two calls. */
+    do {
+        capacity = required - 1;
+        text[0] = 0x5a;
+        OK(sam_mm_memory_report_json(context, text, capacity, &required, &error));
+        text = realloc(text, required);
+        CHECK(text != NULL);
+    } while (required != capacity + 1);
+    CHECK(text[0] == 0x5a);
     OK(sam_mm_memory_report_json(context, small, sizeof small, &required, &error));
     CHECK(required > sizeof small && strcmp(small, "12345") == 0);
     FAILS(sam_mm_memory_report_json(context, NULL, 5, &required, &error), SAM_MM_ERR_INVALID_ARGUMENT, "capacity of 5");
