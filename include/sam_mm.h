@@ -647,7 +647,7 @@ typedef struct sam_mm_memory_report {
   uint64_t embedding_hits;
   /** Embeddings that had to be made. */
   uint64_t embedding_misses;
-  /** Times that memory was given back by `sam_optimize`, by the monitor, or because the device was critically full. */
+  /** Times that memory was given back by `sam_optimize` or the monitor. */
   uint64_t optimizations;
   /** Bytes that were given back so. */
   uint64_t optimized_bytes;

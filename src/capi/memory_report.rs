@@ -35,7 +35,7 @@ pub struct sam_mm_memory_report {
     pub embedding_hits: u64,
     /// Embeddings that had to be made.
     pub embedding_misses: u64,
-    /// Times that memory was given back by `sam_optimize`, by the monitor, or because the device was critically full.
+    /// Times that memory was given back by `sam_optimize` or the monitor.
     pub optimizations: u64,
     /// Bytes that were given back so.
     pub optimized_bytes: u64,
