@@ -9,6 +9,7 @@
  * Handles    are keys, not addresses: NULL, freed or foreign ones are refused. Free them in any order.
  * Borrowed   text and arrays are valid until the object they were asked from is freed.
  * Threads    `[any thread]`: from any thread, also at once on the same handle. `[callback]`: a function of yours.
+ * Callbacks  may ask questions. Loading, encoding and predicting, which might wait for themselves, are refused there.
  * Pixels     are those of the original image: (0, 0) is the outer corner of the first, (width, height) of the last.
  *
  * The whole contract is docs/abi.md; a complete program is examples/c/segment.c.
@@ -559,10 +560,10 @@ int32_t sam_optimize(sam_mm_context *context,
 /** The monitor acted; it gave `bytes` back. */
 #define SAM_MM_EVENT_MONITOR 8
 
-/** A source of memory figures fails. */
+/** A source of memory figures fails, or tells less than it could. */
 #define SAM_MM_EVENT_PROBE_LOST 9
 
-/** A source of memory figures that failed tells them again. */
+/** A source of memory figures tells them all again. */
 #define SAM_MM_EVENT_PROBE_BACK 10
 
 /** Something that happened to memory. */
@@ -592,7 +593,8 @@ typedef void (*sam_mm_memory_event_fn)(void *user_data, const sam_mm_memory_even
 /**
  * Sends the memory events of a context to a callback; NULL removes the one there is. When this function returns, the
  * former callback is not running any more and its `user_data` may be freed; so it cannot be called from inside a
- * callback. Events also go to the queue of `sam_mm_memory_event_poll`. [any thread]
+ * callback. Events also go to the queue of `sam_mm_memory_event_poll`; those that a callback itself causes go there alone.
+ * [any thread]
  *
  * Requires:
  * `callback` may be called with `user_data` from any thread until it is replaced or the context is destroyed; `error`
@@ -645,9 +647,9 @@ typedef struct sam_mm_memory_report {
   uint64_t embedding_hits;
   /** Embeddings that had to be made. */
   uint64_t embedding_misses;
-  /** Times that memory was given back. */
+  /** Times that memory was given back by `sam_optimize` or the monitor. */
   uint64_t optimizations;
-  /** Bytes that were given back. */
+  /** Bytes that were given back so. */
   uint64_t optimized_bytes;
   /** Operations that ran out of memory. */
   uint64_t recoveries_attempted;

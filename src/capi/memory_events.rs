@@ -27,9 +27,9 @@ pub const SAM_MM_EVENT_RECOVERED: u32 = 6;
 pub const SAM_MM_EVENT_RECOVERY_FAILED: u32 = 7;
 /// The monitor acted; it gave `bytes` back.
 pub const SAM_MM_EVENT_MONITOR: u32 = 8;
-/// A source of memory figures fails.
+/// A source of memory figures fails, or tells less than it could.
 pub const SAM_MM_EVENT_PROBE_LOST: u32 = 9;
-/// A source of memory figures that failed tells them again.
+/// A source of memory figures tells them all again.
 pub const SAM_MM_EVENT_PROBE_BACK: u32 = 10;
 
 /// Something that happened to memory.
@@ -63,7 +63,8 @@ pub type sam_mm_memory_event_fn =
 
 /// Sends the memory events of a context to a callback; NULL removes the one there is. When this function returns, the
 /// former callback is not running any more and its `user_data` may be freed; so it cannot be called from inside a
-/// callback. Events also go to the queue of `sam_mm_memory_event_poll`. [any thread]
+/// callback. Events also go to the queue of `sam_mm_memory_event_poll`; those that a callback itself causes go there alone.
+/// [any thread]
 ///
 /// # Safety
 /// `callback` may be called with `user_data` from any thread until it is replaced or the context is destroyed; `error`

@@ -35,9 +35,9 @@ pub struct sam_mm_memory_report {
     pub embedding_hits: u64,
     /// Embeddings that had to be made.
     pub embedding_misses: u64,
-    /// Times that memory was given back.
+    /// Times that memory was given back by `sam_optimize` or the monitor.
     pub optimizations: u64,
-    /// Bytes that were given back.
+    /// Bytes that were given back so.
     pub optimized_bytes: u64,
     /// Operations that ran out of memory.
     pub recoveries_attempted: u64,

@@ -8,6 +8,7 @@
 //! Handles    are keys, not addresses: NULL, freed or foreign ones are refused. Free them in any order.
 //! Borrowed   text and arrays are valid until the object they were asked from is freed.
 //! Threads    `[any thread]`: from any thread, also at once on the same handle. `[callback]`: a function of yours.
+//! Callbacks  may ask questions. Loading, encoding and predicting, which might wait for themselves, are refused there.
 //! Pixels     are those of the original image: (0, 0) is the outer corner of the first, (width, height) of the last.
 //!
 //! The whole contract is docs/abi.md; a complete program is examples/c/segment.c.

@@ -178,6 +178,7 @@ impl Taken {
         }
         self.allocator = now.allocator;
         self.backend = now.device;
+        self.at = Instant::now();
     }
 }
 

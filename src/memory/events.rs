@@ -71,14 +71,14 @@ pub enum EventKind {
         /// Bytes that were given back.
         freed: u64,
     },
-    /// A source of figures fails.
+    /// A source of figures fails, or tells less than it could.
     ProbeLost {
         /// The source.
         source: String,
         /// What it said.
         reason: String,
     },
-    /// A source of figures that failed tells them again.
+    /// A source of figures tells them all again.
     ProbeBack {
         /// The source.
         source: String,

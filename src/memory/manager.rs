@@ -1,6 +1,7 @@
 //! The memory manager of a context: what is known, what is decided, and who is asked to give memory back.
 
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,8 @@ pub struct MemoryManager {
     events: Events,
     /// Known from the moment that a backend opened it.
     device: OnceLock<ManagedDevice>,
+    /// When the last reading was taken that counted.
+    observed: Mutex<Option<Instant>>,
     /// Sources that failed at the last reading, so that a change is noticed.
     failing: Mutex<Vec<Source>>,
     monitor: Mutex<Option<Monitor>>,
@@ -69,6 +72,7 @@ impl MemoryManager {
             analytics: Analytics::default(),
             events: Events::default(),
             device: OnceLock::new(),
+            observed: Mutex::default(),
             failing: Mutex::default(),
             monitor: Mutex::new(None),
             observer: Box::new(observer),
@@ -346,13 +350,22 @@ impl MemoryManager {
         }
     }
 
+    /// A reading counts once, and not after a younger one: what was told from memory is no fall below a threshold that
+    /// a plan has seen crossed since.
     fn observe(&self, taken: &Taken) {
-        let crossing = self.analytics.read(
-            &taken.reading,
-            taken.allocator,
-            taken.host.as_ref(),
-            &self.config,
-        );
+        let crossing = {
+            let mut last = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.is_some_and(|last| taken.at <= last) {
+                return;
+            }
+            *last = Some(taken.at);
+            self.analytics.read(
+                &taken.reading,
+                taken.allocator,
+                taken.host.as_ref(),
+                &self.config,
+            )
+        };
         if let (Some(crossing), Some(figures)) = (crossing, taken.reading.figures()) {
             self.emit(EventKind::StatusChanged {
                 crossing,
@@ -457,7 +470,8 @@ pub const EMBEDDING_CACHE: &str = "embedding cache";
 /// Name of the consumer that holds processed images.
 pub const IMAGE_CACHE: &str = "image cache";
 
-/// A panic of somebody's callback or consumer must not end the watch, or leave the thread in a state that nobody sees.
+/// A panic of somebody's consumer or log must not end the watch. To the policy an action of which it is told nothing more
+/// was in vain.
 fn tick(
     manager: &Weak<MemoryManager>,
     policy: &mut MonitorPolicy,
@@ -466,13 +480,8 @@ fn tick(
     let Some(manager) = manager.upgrade() else {
         return ControlFlow::Break(());
     };
-    let looked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        manager.look_after(policy, now);
-    }));
-    match looked {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(_) => ControlFlow::Break(()),
-    }
+    let _ = catch_unwind(AssertUnwindSafe(|| manager.look_after(policy, now)));
+    ControlFlow::Continue(())
 }
 
 fn snapshot(taken: Option<&Taken>) -> Snapshot {
@@ -509,5 +518,70 @@ impl MemoryManager {
     /// What each consumer holds, in the order of release.
     pub fn shares(&self) -> Vec<Share> {
         self.consumers.shares()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{DeviceName, MemInfo};
+    use crate::memory::consumer::{Consumer, Rank};
+    use std::sync::mpsc;
+
+    struct Cpu;
+
+    impl BackendMemory for Cpu {
+        fn name(&self) -> DeviceName {
+            DeviceName::Cpu
+        }
+
+        fn mem_info(&self) -> Result<MemInfo, String> {
+            Err("nothing is told".to_owned())
+        }
+
+        fn trim(&self) -> Result<u64, String> {
+            Ok(0)
+        }
+    }
+
+    /// Tells of every question, and then panics.
+    struct Broken(mpsc::SyncSender<()>);
+
+    impl Consumer for Broken {
+        fn name(&self) -> &str {
+            IMAGE_CACHE
+        }
+
+        fn tier(&self) -> Tier {
+            Tier::Host
+        }
+
+        fn bytes(&self) -> u64 {
+            let _ = self.0.try_send(());
+            panic!("a test of a consumer that panics");
+        }
+
+        fn release(&self, _want: u64) -> u64 {
+            0
+        }
+    }
+
+    #[test]
+    fn a_consumer_that_panics_does_not_end_the_watch() {
+        let mut config = MemoryConfig::default();
+        config.monitor.period = Duration::from_millis(1);
+        let manager = MemoryManager::new(config, Vec::new(), ProbeOptions::default(), |_| {});
+        let manager = Arc::new(manager);
+        let (asked, questions) = mpsc::sync_channel(1);
+        let consumer: Arc<dyn Consumer> = Arc::new(Broken(asked));
+        manager
+            .consumers()
+            .register(Rank::ProcessedImages, &consumer);
+        manager.attach(Arc::new(Cpu));
+        for _ in 0..3 {
+            let patience = Duration::from_secs(60);
+            questions.recv_timeout(patience).expect("it goes on");
+        }
+        manager.stop_monitor();
     }
 }

@@ -444,12 +444,39 @@ static void a_result_tells_how_it_was_had(void) {
     sam_mm_destroy(context);
 }
 
+/* Figures told from memory are older than those that a plan has seen: they are no way back. */
+static void a_threshold_is_crossed_once_however_old_the_figures_are(void) {
+    sam_mm_memory_options memory = quiet_memory();
+    sam_mm_context *context;
+    sam_mm_model *model;
+    sam_mm_image *image;
+    sam_mm_result_info info;
+    int i;
+    memory.max_age_ms = 600000;
+    pretend(1000 * MB, 300 * MB);
+    context = make_context(&memory);
+    model = load(context);
+    image = new_image(context);
+    CHECK(figures(context).utilization < 0.4);
+    pretend(1000 * MB, 830 * MB);
+    for (i = 0; i < 3; ++i) {
+        OK(click(model, image, &info, &error));
+        CHECK(status_of(context).level == SAM_MM_STATUS_OK);
+    }
+    CHECK(counted(context).warnings == 1);
+    pretend(1000 * MB, 0);
+    sam_mm_image_free(image);
+    sam_mm_model_free(model);
+    sam_mm_destroy(context);
+}
+
 static void a_refusal_has_the_numbers_and_leaves_everything_usable(void) {
     sam_mm_memory_options memory = quiet_memory();
     sam_mm_context *context;
     sam_mm_model *model;
     sam_mm_image *image;
     sam_mm_result_info info;
+    uint64_t optimizations;
     memory.cpu_fallback = 0;
     pretend(1000 * MB, 0);
     context = make_context(&memory);
@@ -458,8 +485,11 @@ static void a_refusal_has_the_numbers_and_leaves_everything_usable(void) {
 
     pretend(1000 * MB, 960 * MB);
     FAILS(click(model, image, &info, &error), SAM_MM_ERR_OUT_OF_MEMORY, "Critical GPU memory usage: 96.");
+    optimizations = counted(context).optimizations;
     FAILS(click(model, image, &info, &error), SAM_MM_ERR_OUT_OF_MEMORY, "close other programs");
     CHECK(counted(context).operations_failed == 2 && counted(context).recoveries_attempted == 0);
+    /* Nothing was left of ours to give back, and nothing is said to have been. */
+    CHECK(counted(context).optimizations == optimizations);
 
     pretend(1000 * MB, 0);
     script("fail encode 0 4 the pretended memory ran out");
@@ -664,7 +694,16 @@ static char *report_text(sam_mm_context *context) {
 static void a_report_needs_its_room(sam_mm_context *context) {
     char small[8] = "12345";
     char *text = report_text(context);
-    uint64_t required = 0;
+    uint64_t required = strlen(text) + 1, capacity;
+    /* One byte too few; the text may get longer or shorter between two calls. */
+    do {
+        capacity = required - 1;
+        text[0] = 0x5a;
+        OK(sam_mm_memory_report_json(context, text, capacity, &required, &error));
+        text = realloc(text, required);
+        CHECK(text != NULL);
+    } while (required != capacity + 1);
+    CHECK(text[0] == 0x5a);
     OK(sam_mm_memory_report_json(context, small, sizeof small, &required, &error));
     CHECK(required > sizeof small && strcmp(small, "12345") == 0);
     FAILS(sam_mm_memory_report_json(context, NULL, 5, &required, &error), SAM_MM_ERR_INVALID_ARGUMENT, "capacity of 5");
@@ -785,6 +824,7 @@ int main(int argc, char **argv) {
         the_monitor_relieves_a_full_gpu_of_what_is_unused();
         the_limit_is_set_on_the_allocator_without_growth_and_only_then();
         only_what_is_short_is_given_back();
+        a_threshold_is_crossed_once_however_old_the_figures_are();
         a_result_tells_how_it_was_had();
         a_refusal_has_the_numbers_and_leaves_everything_usable();
     }
