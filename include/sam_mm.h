@@ -267,8 +267,8 @@ typedef struct sam_mm_options {
   /** `sizeof(sam_mm_options)`. */
   uint32_t struct_size;
   /**
-   * Threads for work on the CPU; 0 (default) leaves the backend's own choice, usually one per core. Shared by all
-   * contexts of the process: the last one set counts.
+   * Threads for work on the CPU, at most 1024; 0 (default) leaves the backend's own choice, usually one per core. Shared
+   * by all contexts of the process: the last one set counts.
    */
   uint32_t num_threads;
   /**

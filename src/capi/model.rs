@@ -73,7 +73,7 @@ pub unsafe extern "C" fn sam_mm_model_options_init(
 }
 
 /// Loads a model onto the context's device; loads the backend first if that has not happened yet. `options` may be
-/// NULL for the built-in demo model. [any thread]
+/// NULL for the built-in demo model. Refused from inside a callback. [any thread]
 ///
 /// # Safety
 /// `options` is NULL or valid for its `struct_size`, and what it points to is as described there; `model` and `error`

@@ -83,7 +83,8 @@ pub unsafe extern "C" fn sam_mm_predict_request_init(
 }
 
 /// Predicts the masks of the objects that a request points at. Encodes the image first if this model has not seen it
-/// yet. Everything is copied: the request may be freed afterwards, and the result outlives model and image. [any thread]
+/// yet. Model and image are of the same context. Everything is copied: the request may be freed afterwards, and the result
+/// outlives model and image. Refused from inside a callback. [any thread]
 ///
 /// # Safety
 /// `request` and its prompts are valid for their `struct_size`, their arrays for the counts given; `result` and `error`
