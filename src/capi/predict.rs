@@ -28,7 +28,8 @@ pub struct sam_mm_prompt {
     pub labels: *const i32,
     /// Four values x0, y0, x1, y1, or NULL (default).
     pub bounding_box: *const f32,
-    /// Low-resolution logits of an earlier result of the same model (`sam_mm_result_logits`), or NULL (default).
+    /// Low-resolution logits of an earlier result of the same model (`sam_mm_result_logits`), or NULL (default). Values
+    /// beyond ±1e6, which models cannot compute with, are refused.
     pub mask_input: *const f32,
     /// Values at `mask_input`: `mask_size * mask_size` of the model.
     pub mask_input_len: u64,
