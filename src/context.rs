@@ -171,12 +171,30 @@ impl Context {
             return Ok(Arc::clone(open));
         }
         refuse_inside("a backend")?;
-        let _turn = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = self.runtime.get() {
             return Ok(Arc::clone(open));
         }
-        let opened = Arc::new(self.open_runtime()?);
-        Ok(Arc::clone(self.runtime.get_or_init(|| opened)))
+        let opened = self.open_runtime().map(|opened| {
+            let opened = Arc::new(opened);
+            Arc::clone(self.runtime.get_or_init(|| opened))
+        });
+        // Who receives the line may ask on what it runs, on this thread or by way of another.
+        drop(turn);
+        if let Ok(runtime) = &opened {
+            self.tell_runtime(runtime);
+        }
+        opened
+    }
+
+    fn tell_runtime(&self, runtime: &Runtime) {
+        let line = format!(
+            "running on {} with {} {}",
+            runtime.device_name(),
+            runtime.backend_name(),
+            runtime.backend_version()
+        );
+        self.log().write(Level::Info, &line);
     }
 
     fn open_runtime(&self) -> Result<Runtime, Error> {
@@ -191,14 +209,6 @@ impl Context {
         };
         let opened = open(&search, &options)?;
         let device = self.within_budget(opened.device)?;
-        let plugin = device.plugin();
-        let line = format!(
-            "running on {} with {} {}",
-            device.name(),
-            plugin.name(),
-            plugin.version()
-        );
-        self.log().write(Level::Info, &line);
         self.memory.attach(Arc::new(WatchedDevice {
             device: device.clone(),
             log: Arc::clone(&self.log),

@@ -88,6 +88,23 @@ impl Prediction {
         (&mut self.logits, &mut self.scores)
     }
 
+    /// The first value that is no number: which it is, of which mask, and the value.
+    pub fn not_finite(&self) -> Option<(&'static str, usize, f32)> {
+        // Without a way out of the loop the compiler makes it one of vectors.
+        let any = |values: &[f32]| values.iter().fold(false, |any, x| any | !x.is_finite());
+        let found = |what, values: &[f32], each: usize| {
+            let at = values.iter().position(|value| !value.is_finite())?;
+            Some((what, at / each, values[at]))
+        };
+        if any(&self.scores) {
+            return found("the score", &self.scores, 1);
+        }
+        if any(&self.logits) {
+            return found("a logit", &self.logits, self.mask_size * self.mask_size);
+        }
+        None
+    }
+
     /// Masks of all objects together.
     pub fn num_masks(&self) -> usize {
         self.scores.len()

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::backend::{self, MaskBuffers, PixelData, Pixels};
+use crate::backend::{self, MaskBuffers, PixelData, Pixels, Precision};
 use crate::cache::embedding::Key;
 use crate::callback::refuse_inside;
 use crate::error::Error;
@@ -164,6 +164,7 @@ fn decode(
                 })
         })
     })?;
+    check_finite(&prediction, model, &encoded, ran.way.plan.precision)?;
     prediction.timings = Timings {
         encode_ms: encoded
             .encoding
@@ -174,6 +175,27 @@ fn decode(
     prediction.encode_ran = encoded.encoding.map(|encoding| encoding.ran);
     prediction.decode_ran = Some(ran);
     Ok(prediction)
+}
+
+/// An answer with NaN in it is none. The embedding may be where that came from, so it is not kept.
+fn check_finite(
+    prediction: &Prediction,
+    model: &Model,
+    encoded: &Encoded,
+    precision: Precision,
+) -> Result<(), Error> {
+    let Some((what, mask, value)) = prediction.not_finite() else {
+        return Ok(());
+    };
+    let embeddings = model.context().embeddings();
+    embeddings.remove_where(|key| key == encoded.key);
+    Err(Error::NotFinite {
+        model: model.name().to_owned(),
+        what,
+        mask,
+        value,
+        precision,
+    })
 }
 
 /// The embedding in the memory of a tier. One that is moved stays there, so that the next click need not move it again.

@@ -8,6 +8,10 @@ pub const MAX_OBJECTS: usize = 1024;
 /// Most points of one object. SAM was trained with at most a few dozen; far more is a mistake of the caller.
 pub const MAX_POINTS: usize = 4096;
 
+/// Largest magnitude of a mask input's values. Logits of a model are some tens; squares of far larger values than this
+/// overflow in its first normalisation, and the answer would be no number.
+pub const MAX_MASK_LOGIT: f32 = 1e6;
+
 /// What one object is pointed at with; at least one of the parts is there. Coordinates are pixels of the original
 /// image: (0, 0) is the outer corner of the first pixel, (width, height) that of the last.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,7 +22,7 @@ pub struct Prompt<'a> {
     pub labels: &'a [i32],
     /// x0, y0, x1, y1 with x0 ≤ x1 and y0 ≤ y1.
     pub bounding_box: Option<[f32; 4]>,
-    /// Low-resolution logits of an earlier result, `mask_size²` values, row by row.
+    /// Low-resolution logits of an earlier result, `mask_size²` values of at most ±[`MAX_MASK_LOGIT`], row by row.
     pub mask_input: Option<&'a [f32]>,
 }
 
@@ -70,7 +74,8 @@ pub enum PromptError {
         given: usize,
         side: usize,
     },
-    #[error("value {index} of the mask input of prompt {prompt} is {value}; logits are finite")]
+    #[error("value {index} of the mask input of prompt {prompt} is {value}; logits lie within -{MAX_MASK_LOGIT} and \
+        {MAX_MASK_LOGIT}")]
     MaskValue {
         prompt: usize,
         index: usize,
@@ -208,7 +213,9 @@ impl Prompts {
                     side,
                 });
             }
-            if let Some(index) = logits.iter().position(|value| !value.is_finite()) {
+            // Written so that NaN is refused too.
+            let usable = |value: &f32| value.abs() <= MAX_MASK_LOGIT;
+            if let Some(index) = logits.iter().position(|value| !usable(value)) {
                 return Err(PromptError::MaskValue {
                     prompt,
                     index,
@@ -351,15 +358,22 @@ mod tests {
                 ..
             }
         ));
-        let not_a_number = Prompt {
-            mask_input: Some(&[f32::NAN; 16]),
-            ..Prompt::default()
-        };
-        assert!(matches!(
-            refusal(not_a_number),
-            PromptError::MaskValue { index: 0, .. }
-        ));
         assert_eq!(refusal(Prompt::default()), PromptError::Empty { prompt: 1 });
+    }
+
+    #[test]
+    fn mask_values_that_no_model_could_compute_with_are_refused_with_the_value() {
+        for bad in [f32::NAN, f32::NEG_INFINITY, 1e20, -1.1e6] {
+            let mut logits = [1e6, -1e6].repeat(SIDE * SIDE / 2);
+            logits[5] = bad;
+            let prompt = Prompt {
+                mask_input: Some(&logits),
+                ..Prompt::default()
+            };
+            let said = refusal(prompt).to_string();
+            assert!(said.contains(&format!("value 5 of the mask input of prompt 1 is {bad};")), "{said}");
+            assert!(said.contains("1000000"), "{said}");
+        }
     }
 
     #[test]

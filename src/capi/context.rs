@@ -166,7 +166,8 @@ pub struct sam_mm_backend_info {
 c_struct!(sam_mm_backend_info);
 
 /// Tells which backend and device a context runs on; loads the backend and opens the device if that has not happened
-/// yet. On failure the error lists every path tried and why it was not taken. [any thread]
+/// yet, which is refused from inside a callback. On failure the error lists every path tried and why it was not taken.
+/// [any thread]
 ///
 /// # Safety
 /// `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.

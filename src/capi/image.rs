@@ -96,7 +96,7 @@ pub unsafe extern "C" fn sam_mm_image_create(
 }
 
 /// Runs the model's image encoder on an image now, so that the first prediction does not have to. Quick when the
-/// embedding is there already. [any thread]
+/// embedding is there already. Refused from inside a callback. [any thread]
 ///
 /// # Safety
 /// `error` is NULL or a valid place.

@@ -18,7 +18,8 @@ pub const SAM_MM_LOG_INFO: i32 = 3;
 pub const SAM_MM_LOG_DEBUG: i32 = 4;
 
 /// Receives one line of the log, without a line end. `message` is borrowed for the call. [callback, any thread, several
-/// at once] It must not let a C++ exception or a `longjmp` out.
+/// at once] It must not let a C++ exception or a `longjmp` out, and must not wait for another thread that calls the
+/// library. What it may call, docs/abi.md says under "Threads".
 #[allow(non_camel_case_types)]
 pub type sam_mm_log_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;

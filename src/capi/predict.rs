@@ -28,7 +28,8 @@ pub struct sam_mm_prompt {
     pub labels: *const i32,
     /// Four values x0, y0, x1, y1, or NULL (default).
     pub bounding_box: *const f32,
-    /// Low-resolution logits of an earlier result of the same model (`sam_mm_result_logits`), or NULL (default).
+    /// Low-resolution logits of an earlier result of the same model (`sam_mm_result_logits`), or NULL (default). Values
+    /// beyond ±1e6, which models cannot compute with, are refused.
     pub mask_input: *const f32,
     /// Values at `mask_input`: `mask_size * mask_size` of the model.
     pub mask_input_len: u64,
@@ -83,7 +84,8 @@ pub unsafe extern "C" fn sam_mm_predict_request_init(
 }
 
 /// Predicts the masks of the objects that a request points at. Encodes the image first if this model has not seen it
-/// yet. Everything is copied: the request may be freed afterwards, and the result outlives model and image. [any thread]
+/// yet. Model and image are of the same context. Everything is copied: the request may be freed afterwards, and the result
+/// outlives model and image. Refused from inside a callback. [any thread]
 ///
 /// # Safety
 /// `request` and its prompts are valid for their `struct_size`, their arrays for the counts given; `result` and `error`

@@ -116,6 +116,15 @@ static void images_are_checked(sam_mm_context *context) {
     FAILS(sam_mm_image_create(context, &desc, &image, &error), SAM_MM_ERR_INVALID_ARGUMENT, "");
 }
 
+static void models_are_checked(sam_mm_context *context) {
+    sam_mm_model *model = (sam_mm_model *)&model;
+    sam_mm_model_options options;
+    CHECK(sam_mm_model_options_init(&options, sizeof options) == SAM_MM_OK);
+    options.data_len = 5;
+    FAILS(sam_mm_model_load(context, &options, &model, &error), SAM_MM_ERR_INVALID_ARGUMENT, "data is NULL, but data_len is 5");
+    CHECK(model == NULL);
+}
+
 static sam_mm_prompt click(const float *point) {
     sam_mm_prompt prompt;
     CHECK(sam_mm_prompt_init(&prompt, sizeof prompt) == SAM_MM_OK);
@@ -314,6 +323,7 @@ int main(int argc, char **argv) {
 
     context = make_context(argv[1]);
     images_are_checked(context);
+    models_are_checked(context);
     OK(sam_mm_backend_describe(context, &backend, &error));
     CHECK(backend.name[0] != '\0' && strcmp(backend.device, "cpu") == 0 && backend.trail[0] != '\0');
     OK(sam_mm_model_load(context, NULL, &model, &error));
