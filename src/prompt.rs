@@ -74,8 +74,10 @@ pub enum PromptError {
         given: usize,
         side: usize,
     },
-    #[error("value {index} of the mask input of prompt {prompt} is {value}; logits lie within -{MAX_MASK_LOGIT} and \
-        {MAX_MASK_LOGIT}")]
+    #[error(
+        "value {index} of the mask input of prompt {prompt} is {value}; logits lie within -{MAX_MASK_LOGIT} and \
+        {MAX_MASK_LOGIT}"
+    )]
     MaskValue {
         prompt: usize,
         index: usize,
@@ -371,7 +373,10 @@ mod tests {
                 ..Prompt::default()
             };
             let said = refusal(prompt).to_string();
-            assert!(said.contains(&format!("value 5 of the mask input of prompt 1 is {bad};")), "{said}");
+            assert!(
+                said.contains(&format!("value 5 of the mask input of prompt 1 is {bad};")),
+                "{said}"
+            );
             assert!(said.contains("1000000"), "{said}");
         }
     }

@@ -82,7 +82,7 @@ fn the_structs_of_the_plugin_abi_have_one_layout_in_c_and_rust() {
         sam_mm_backend_checkpoint { struct_size, precision, path, data, data_len, name }
         sam_mm_backend_model_info {
             struct_size, resize, input_size, input_element, mask_size, multimask_count, parameters, embedding_bytes,
-            weight_bytes, family, variant,
+            weight_bytes, family, variant, precision_change_bytes,
         }
         sam_mm_backend_plan { struct_size, attention, precision, num_objects }
         sam_mm_backend_estimate {

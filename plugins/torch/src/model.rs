@@ -8,6 +8,7 @@ use sam_mm_checkpoint::{Architecture, CheckReport, SamConfig};
 
 use crate::embedding::ImageEmbedding;
 use crate::error::Error;
+use crate::needs;
 use crate::precision::{check_supported, element_size};
 use crate::sam::Sam;
 use crate::shim::Scope;
@@ -134,6 +135,7 @@ impl Model for TorchModel {
             parameters: self.parameters,
             embedding_bytes: self.sam.embedding_elements() as u64 * size,
             weight_bytes: self.sam.weight_elements(self.parameters) * size,
+            precision_change_bytes: needs::precision_change(config),
         }
     }
 
