@@ -97,7 +97,7 @@ uint32_t sam_mm_abi_version(void);
 /** No backend plugin could be loaded; the message lists every path tried and why it failed. */
 #define SAM_MM_ERR_BACKEND_NOT_FOUND 5
 
-/** The backend failed. */
+/** The backend failed, or its answer is not finite. */
 #define SAM_MM_ERR_BACKEND 6
 
 /** Something in the process conflicts with what is needed, such as another version of libtorch. */
@@ -173,7 +173,8 @@ const char *sam_mm_status_name(int32_t status);
 
 /**
  * Receives one line of the log, without a line end. `message` is borrowed for the call. [callback, any thread, several
- * at once] It must not let a C++ exception or a `longjmp` out.
+ * at once] It must not let a C++ exception or a `longjmp` out, and must not wait for another thread that calls the
+ * library. What it may call, docs/abi.md says under "Threads".
  */
 typedef void (*sam_mm_log_fn)(void *user_data, int32_t level, const char *message);
 
@@ -337,7 +338,8 @@ void sam_mm_destroy(sam_mm_context *context);
 
 /**
  * Tells which backend and device a context runs on; loads the backend and opens the device if that has not happened
- * yet. On failure the error lists every path tried and why it was not taken. [any thread]
+ * yet, which is refused from inside a callback. On failure the error lists every path tried and why it was not taken.
+ * [any thread]
  *
  * Requires:
  * `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
@@ -752,7 +754,7 @@ int32_t sam_mm_image_create(sam_mm_context *context,
 
 /**
  * Runs the model's image encoder on an image now, so that the first prediction does not have to. Quick when the
- * embedding is there already. [any thread]
+ * embedding is there already. Refused from inside a callback. [any thread]
  *
  * Requires:
  * `error` is NULL or a valid place.
@@ -789,7 +791,7 @@ typedef struct sam_mm_model_options {
   const char *path;
   /** Or the bytes of such a file in memory, borrowed for the call. */
   const uint8_t *data;
-  /** Bytes at `data`. */
+  /** Bytes at `data`; 0 (default) when that is NULL. */
   uint64_t data_len;
 } sam_mm_model_options;
 
@@ -833,7 +835,7 @@ int32_t sam_mm_model_options_init(sam_mm_model_options *options, uint32_t struct
 
 /**
  * Loads a model onto the context's device; loads the backend first if that has not happened yet. `options` may be
- * NULL for the built-in demo model. [any thread]
+ * NULL for the built-in demo model. Refused from inside a callback. [any thread]
  *
  * Requires:
  * `options` is NULL or valid for its `struct_size`, and what it points to is as described there; `model` and `error`
@@ -878,7 +880,10 @@ typedef struct sam_mm_prompt {
   const int32_t *labels;
   /** Four values x0, y0, x1, y1, or NULL (default). */
   const float *bounding_box;
-  /** Low-resolution logits of an earlier result of the same model (`sam_mm_result_logits`), or NULL (default). */
+  /**
+   * Low-resolution logits of an earlier result of the same model (`sam_mm_result_logits`), or NULL (default). Values
+   * beyond ±1e6, which models cannot compute with, are refused.
+   */
   const float *mask_input;
   /** Values at `mask_input`: `mask_size * mask_size` of the model. */
   uint64_t mask_input_len;
@@ -924,7 +929,8 @@ int32_t sam_mm_predict_request_init(sam_mm_predict_request *request, uint32_t st
 
 /**
  * Predicts the masks of the objects that a request points at. Encodes the image first if this model has not seen it
- * yet. Everything is copied: the request may be freed afterwards, and the result outlives model and image. [any thread]
+ * yet. Model and image are of the same context. Everything is copied: the request may be freed afterwards, and the result
+ * outlives model and image. Refused from inside a callback. [any thread]
  *
  * Requires:
  * `request` and its prompts are valid for their `struct_size`, their arrays for the counts given; `result` and `error`
