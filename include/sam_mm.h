@@ -180,7 +180,8 @@ const char *sam_mm_status_name(int32_t status);
 typedef void (*sam_mm_log_fn)(void *user_data, int32_t level, const char *message);
 
 /**
- * Sends the lines of a context's log up to `max_level` to a callback; NULL removes the one there is. When this
+ * Sends the lines of a context's log up to `max_level` to a callback; NULL, with any level or 0, removes the one there is.
+ * When this
  * function returns, the former callback is not running any more and its `user_data` may be freed; so it cannot be
  * called from inside a callback. [any thread]
  *
@@ -274,8 +275,8 @@ typedef struct sam_mm_options {
    */
   uint32_t num_threads;
   /**
-   * `"cpu"`, `"cuda:0"` (or another number), or `"auto"`, which is what NULL (default) means: the first usable GPU,
-   * else the CPU.
+   * `"cpu"`, `"cuda:0"` (or another number; `"cuda"` alone is `"cuda:0"`), or `"auto"`, which is what NULL (default)
+   * means: the first usable GPU, else the CPU.
    */
   const char *device;
   /** File of the backend plugin; NULL (default) searches for one, see docs/backends.md. */
@@ -880,14 +881,14 @@ typedef struct sam_mm_prompt {
   const float *points;
   /** `num_points` labels: 1 foreground, 0 background. NULL (default) when all are foreground. */
   const int32_t *labels;
-  /** Four values x0, y0, x1, y1, or NULL (default). */
+  /** Four values x0, y0, x1, y1 with x0 < x1 and y0 < y1, or NULL (default). */
   const float *bounding_box;
   /**
    * Low-resolution logits of an earlier result of the same model (`sam_mm_result_logits`), or NULL (default). Values
    * beyond ±1e6, which models cannot compute with, are refused.
    */
   const float *mask_input;
-  /** Values at `mask_input`: `mask_size * mask_size` of the model. */
+  /** Values at `mask_input`: `mask_size * mask_size` of the model; 0 (default) when that is NULL. */
   uint64_t mask_input_len;
 } sam_mm_prompt;
 
@@ -905,7 +906,10 @@ typedef struct sam_mm_predict_request {
   uint32_t multimask;
   /** `num_prompts` prompts, one after the other in memory; each asks for one object. */
   const sam_mm_prompt *prompts;
-  /** `num_boxes` boxes of four values x0, y0, x1, y1; each asks for one object, numbered after those of `prompts`. */
+  /**
+   * `num_boxes` boxes of four values x0, y0, x1, y1, as in a prompt; each asks for one object, numbered after those of
+   * `prompts`.
+   */
   const float *boxes;
   /** Prompts at `prompts`. */
   uint32_t num_prompts;
@@ -1151,7 +1155,8 @@ int32_t sam_mm_result_bitmask(const sam_mm_result *result,
 
 /**
  * Writes a mask at the size of the image into the caller's memory: `on_value` (1 to 255) in the mask, 0 outside. Bytes
- * between the rows are left alone. [any thread]
+ * between the rows are left alone. `row_stride` is the number of bytes from one row to the next, at least the image's width;
+ * 0 means the width itself, rows without a gap. [any thread]
  *
  * Requires:
  * `data` points to `data_len` writable bytes; `error` is NULL or a valid place.

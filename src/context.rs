@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::backend::{
     Device, DeviceConfig, DeviceName, DeviceOptions, DeviceRequest, LogLevel, LogSink, MemInfo,
-    Operation, OperationHooks, SearchOptions, open, subscribe_log,
+    Operation, OperationHooks, SearchOptions, Trail, open, subscribe_log,
 };
 use crate::callback::refuse_inside;
 use crate::error::Error;
@@ -68,6 +68,7 @@ pub struct Runtime {
     device: Device,
     device_name: String,
     trail: String,
+    found_by: Trail,
 }
 
 /// One device, its memory, what is cached on it. Used from many threads at once.
@@ -181,13 +182,31 @@ impl Context {
         });
         // Who receives the line may ask on what it runs, on this thread or by way of another.
         drop(turn);
-        if let Ok(runtime) = &opened {
-            self.tell_runtime(runtime);
+        match &opened {
+            Ok(runtime) => self.tell_runtime(runtime),
+            Err(Error::Backend(error)) => self.tell_search(error.trail()),
+            Err(_) => {}
         }
         opened
     }
 
+    fn tell_search(&self, trail: Option<&Trail>) {
+        for line in trail.into_iter().flat_map(Trail::lines) {
+            let told = || format!("search for a backend: {line}");
+            self.log().debug(told);
+        }
+    }
+
     fn tell_runtime(&self, runtime: &Runtime) {
+        self.tell_search(Some(&runtime.found_by));
+        for attempt in runtime.found_by.named_in_vain() {
+            let line = format!(
+                "{attempt}; the {} backend at {} is used instead",
+                runtime.backend_name(),
+                runtime.backend_path().display()
+            );
+            self.log().write(Level::Warn, &line);
+        }
         let line = format!(
             "running on {} with {} {}",
             runtime.device_name(),
@@ -217,6 +236,7 @@ impl Context {
             device_name: device.name().to_string(),
             device,
             trail: opened.trail.to_string(),
+            found_by: opened.trail,
         })
     }
 

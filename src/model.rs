@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crate::backend::{Checkpoint, Device, Element, ModelInfo, Precision, Resize};
 use crate::callback::refuse_inside;
@@ -75,10 +76,19 @@ impl Model {
         } else {
             Tier::Host
         };
+        let start = Instant::now();
         let model =
             runtime
                 .device()
                 .load_model(checkpoint, &name, precision, &context.operation(tier))?;
+        context.log().debug(|| {
+            let (info, device) = (model.info(), runtime.device_name());
+            let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+            format!(
+                "loaded {name} on {device} in {milliseconds:.1} ms: {} {}, {} parameters in {precision}",
+                info.family, info.variant, info.parameters
+            )
+        });
         Ok(Self {
             context: Arc::clone(context),
             id: context.fresh_id(),

@@ -71,13 +71,17 @@ pub fn encode(model: &Model, image: &RegisteredImage) -> Result<Encoded, Error> 
     let looked_up = |hit| {
         let analytics = model.context().memory().analytics();
         analytics.looked_up(Cache::Embedding, hit);
+        let outcome = if hit { "hit" } else { "miss" };
+        let line = || format!("embedding cache: {outcome} for {}", subject(model, image));
+        model.context().log().debug(line);
     };
     if let Some(kept) = kept() {
         looked_up(true);
         return Ok(kept);
     }
-    let _turn = model.encoding_turn();
+    let turn = model.encoding_turn();
     if let Some(kept) = kept() {
+        drop(turn);
         looked_up(true);
         return Ok(kept);
     }
@@ -86,11 +90,30 @@ pub fn encode(model: &Model, image: &RegisteredImage) -> Result<Encoded, Error> 
     let embedding = Arc::new(embedding);
     let embeddings = model.context().embeddings();
     embeddings.insert(key, Arc::clone(&embedding));
+    drop(turn);
+    tell(model, image, "encoded", milliseconds, &ran);
     Ok(Encoded {
         key,
         embedding,
         encoding: Some(Encoding { milliseconds, ran }),
     })
+}
+
+/// The image and the model, for the log.
+fn subject(model: &Model, image: &RegisteredImage) -> String {
+    let (width, height) = image.size();
+    let (image, id, name) = (image.id(), model.id(), model.name());
+    format!("image {image} ({width} x {height}) by model {id} ({name})")
+}
+
+fn tell(model: &Model, image: &RegisteredImage, done: &str, milliseconds: f64, ran: &Ran) {
+    model.context().log().debug(|| {
+        let subject = subject(model, image);
+        format!(
+            "{done} {subject} in {milliseconds:.1} ms: {}; plan: {}",
+            ran.way, ran.reason
+        )
+    });
 }
 
 fn run_encoder(model: &Model, image: &RegisteredImage) -> Result<(PlacedEmbedding, Ran), Error> {
@@ -164,6 +187,11 @@ fn decode(
                 })
         })
     })?;
+    let done = match prompts.num_objects() {
+        1 => "decoded 1 object of".to_owned(),
+        objects => format!("decoded {objects} objects of"),
+    };
+    tell(model, image, &done, milliseconds, &ran);
     check_finite(&prediction, model, &encoded, ran.way.plan.precision)?;
     prediction.timings = Timings {
         encode_ms: encoded

@@ -20,7 +20,7 @@ pub struct Prompt<'a> {
     pub points: &'a [[f32; 2]],
     /// 1 for foreground, 0 for background; one per point.
     pub labels: &'a [i32],
-    /// x0, y0, x1, y1 with x0 ≤ x1 and y0 ≤ y1.
+    /// x0, y0, x1, y1 with x0 < x1 and y0 < y1.
     pub bounding_box: Option<[f32; 4]>,
     /// Low-resolution logits of an earlier result, `mask_size²` values of at most ±[`MAX_MASK_LOGIT`], row by row.
     pub mask_input: Option<&'a [f32]>,
@@ -67,6 +67,9 @@ pub enum PromptError {
     #[error("the box [{}, {}, {}, {}] in prompt {prompt} is inside out: x0 must not exceed x1, nor y0 exceed y1",
         .corners[0], .corners[1], .corners[2], .corners[3])]
     BoxOrder { prompt: usize, corners: [f32; 4] },
+    #[error("the box [{}, {}, {}, {}] in prompt {prompt} has no area: give it a width and a height, or give a point instead",
+        .corners[0], .corners[1], .corners[2], .corners[3])]
+    BoxEmpty { prompt: usize, corners: [f32; 4] },
     #[error("the mask input of prompt {prompt} has {given} values, {side} × {side} = {} are needed: the logits of an \
         earlier result of the same model", .side * .side)]
     MaskSize {
@@ -193,6 +196,9 @@ impl Prompts {
             check_corner(prompt, || "the box's second corner".into(), [x1, y1], size)?;
             if x0 > x1 || y0 > y1 {
                 return Err(PromptError::BoxOrder { prompt, corners });
+            }
+            if x0 == x1 || y0 == y1 {
+                return Err(PromptError::BoxEmpty { prompt, corners });
             }
         }
         self.has_box.push(given.is_some().into());
@@ -361,6 +367,20 @@ mod tests {
             }
         ));
         assert_eq!(refusal(Prompt::default()), PromptError::Empty { prompt: 1 });
+    }
+
+    /// A click where a drag was meant.
+    #[test]
+    fn a_box_without_area_is_refused_with_its_corners() {
+        for corners in [[7.0, 8.0, 7.0, 8.0], [7.0, 8.0, 7.0, 20.0], [7.0, 8.0, 20.0, 8.0]] {
+            let prompt = Prompt {
+                bounding_box: Some(corners),
+                ..Prompt::default()
+            };
+            let said = refusal(prompt).to_string();
+            assert!(said.contains("the box [7, 8, "), "{said}");
+            assert!(said.contains("no area"), "{said}");
+        }
     }
 
     #[test]

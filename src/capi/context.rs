@@ -46,8 +46,8 @@ pub struct sam_mm_options {
     /// Threads for work on the CPU, at most 1024; 0 (default) leaves the backend's own choice, usually one per core. Shared
     /// by all contexts of the process: the last one set counts.
     pub num_threads: u32,
-    /// `"cpu"`, `"cuda:0"` (or another number), or `"auto"`, which is what NULL (default) means: the first usable GPU,
-    /// else the CPU.
+    /// `"cpu"`, `"cuda:0"` (or another number; `"cuda"` alone is `"cuda:0"`), or `"auto"`, which is what NULL (default)
+    /// means: the first usable GPU, else the CPU.
     pub device: *const c_char,
     /// File of the backend plugin; NULL (default) searches for one, see docs/backends.md.
     pub backend_path: *const c_char,

@@ -26,12 +26,12 @@ pub struct sam_mm_prompt {
     pub points: *const f32,
     /// `num_points` labels: 1 foreground, 0 background. NULL (default) when all are foreground.
     pub labels: *const i32,
-    /// Four values x0, y0, x1, y1, or NULL (default).
+    /// Four values x0, y0, x1, y1 with x0 < x1 and y0 < y1, or NULL (default).
     pub bounding_box: *const f32,
     /// Low-resolution logits of an earlier result of the same model (`sam_mm_result_logits`), or NULL (default). Values
     /// beyond ±1e6, which models cannot compute with, are refused.
     pub mask_input: *const f32,
-    /// Values at `mask_input`: `mask_size * mask_size` of the model.
+    /// Values at `mask_input`: `mask_size * mask_size` of the model; 0 (default) when that is NULL.
     pub mask_input_len: u64,
 }
 
@@ -60,7 +60,8 @@ pub struct sam_mm_predict_request {
     pub multimask: u32,
     /// `num_prompts` prompts, one after the other in memory; each asks for one object.
     pub prompts: *const sam_mm_prompt,
-    /// `num_boxes` boxes of four values x0, y0, x1, y1; each asks for one object, numbered after those of `prompts`.
+    /// `num_boxes` boxes of four values x0, y0, x1, y1, as in a prompt; each asks for one object, numbered after those of
+    /// `prompts`.
     pub boxes: *const f32,
     /// Prompts at `prompts`.
     pub num_prompts: u32,
@@ -197,6 +198,13 @@ unsafe fn prompt_of<'a>(index: usize, prompt: &sam_mm_prompt) -> Result<Prompt<'
             .ok(),
     };
     let mask_input = match prompt.mask_input.is_null() {
+        true if prompt.mask_input_len > 0 => {
+            let reason = format!("is NULL, but mask_input_len is {}", prompt.mask_input_len);
+            return Err(Error::invalid_argument(
+                format!("mask_input of prompt {index}"),
+                reason,
+            ));
+        }
         true => None,
         // SAFETY: see above.
         false => Some(unsafe {

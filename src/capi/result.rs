@@ -311,7 +311,8 @@ pub unsafe extern "C" fn sam_mm_result_bitmask(
 }
 
 /// Writes a mask at the size of the image into the caller's memory: `on_value` (1 to 255) in the mask, 0 outside. Bytes
-/// between the rows are left alone. [any thread]
+/// between the rows are left alone. `row_stride` is the number of bytes from one row to the next, at least the image's width;
+/// 0 means the width itself, rows without a gap. [any thread]
 ///
 /// # Safety
 /// `data` points to `data_len` writable bytes; `error` is NULL or a valid place.

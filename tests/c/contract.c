@@ -78,6 +78,8 @@ static void options_are_checked(void) {
     options.log_callback = count_line;
     options.log_level = 99;
     FAILS(sam_mm_init(&options, &context, &error), SAM_MM_ERR_INVALID_ARGUMENT, "99");
+    options.log_callback = NULL;
+    FAILS(sam_mm_init(&options, &context, &error), SAM_MM_ERR_INVALID_ARGUMENT, "99");
 
     CHECK(sam_mm_options_init(&newer.options, sizeof newer) == SAM_MM_OK && newer.later == 0);
     OK(sam_mm_init(&newer.options, &context, &error));
@@ -185,11 +187,15 @@ static void prompts_are_checked(sam_mm_model *model, sam_mm_image *image) {
     prompt = click(here);
     prompt.bounding_box = box;
     REFUSED("inside out");
+    box[2] = box[0];
+    REFUSED("no area");
     prompt = click(here);
     prompt.mask_input = logits;
     REFUSED("mask_input_len");
     prompt.mask_input_len = 9;
     REFUSED("9 values");
+    prompt.mask_input = NULL;
+    REFUSED("mask_input of prompt 0 is NULL, but mask_input_len is 9");
     prompt = click(here);
     prompt.struct_size = 1u << 30;
     REFUSED("struct_size");
@@ -200,7 +206,7 @@ static void every_form_of_a_mask_agrees(const sam_mm_result *result, uint32_t in
     sam_mm_bitmask mask = {.struct_size = sizeof mask};
     sam_mm_rle rle = {.struct_size = sizeof rle};
     sam_mm_polygons polygons = {.struct_size = sizeof polygons};
-    unsigned char copy[HEIGHT][WIDTH + 5];
+    unsigned char copy[HEIGHT][WIDTH + 5], packed[HEIGHT][WIDTH];
     uint64_t area = 0, sum = 0, inside = 0;
     double twice_signed_area = 0;
     uint32_t x, y, i;
@@ -209,11 +215,13 @@ static void every_form_of_a_mask_agrees(const sam_mm_result *result, uint32_t in
     OK(sam_mm_result_bitmask(result, index, &mask, &error));
     CHECK(mask.width == WIDTH && mask.height == HEIGHT && mask.row_stride >= WIDTH);
     memset(copy, 77, sizeof copy);
+    memset(packed, 77, sizeof packed);
     OK(sam_mm_result_bitmask_copy(result, index, 255, &copy[0][0], sizeof copy, sizeof copy[0], &error));
+    OK(sam_mm_result_bitmask_copy(result, index, 255, &packed[0][0], sizeof packed, 0, &error));
     for (y = 0; y < HEIGHT; ++y) {
         for (x = 0; x < WIDTH; ++x) {
             unsigned char pixel = mask.data[y * mask.row_stride + x];
-            CHECK(pixel <= 1 && copy[y][x] == 255 * pixel);
+            CHECK(pixel <= 1 && copy[y][x] == 255 * pixel && packed[y][x] == copy[y][x]);
             area += pixel;
         }
         CHECK(y + 1 == HEIGHT || (copy[y][WIDTH] == 77 && copy[y][WIDTH + 4] == 77));
@@ -296,6 +304,7 @@ static void the_log_stops_when_told(sam_mm_context *context) {
     before = log_lines;
     OK(sam_optimize(context, 1, NULL, &error));
     CHECK(log_lines == before);
+    FAILS(sam_mm_log_set(context, NULL, NULL, 77, &error), SAM_MM_ERR_INVALID_ARGUMENT, "77");
     FAILS(sam_mm_log_set(NULL, NULL, NULL, 0, &error), SAM_MM_ERR_INVALID_HANDLE, "NULL");
 }
 
