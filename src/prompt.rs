@@ -372,7 +372,11 @@ mod tests {
     /// A click where a drag was meant.
     #[test]
     fn a_box_without_area_is_refused_with_its_corners() {
-        for corners in [[7.0, 8.0, 7.0, 8.0], [7.0, 8.0, 7.0, 20.0], [7.0, 8.0, 20.0, 8.0]] {
+        for corners in [
+            [7.0, 8.0, 7.0, 8.0],
+            [7.0, 8.0, 7.0, 20.0],
+            [7.0, 8.0, 20.0, 8.0],
+        ] {
             let prompt = Prompt {
                 bounding_box: Some(corners),
                 ..Prompt::default()

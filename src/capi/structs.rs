@@ -254,7 +254,10 @@ mod tests {
         };
         // SAFETY: 24 bytes are writable.
         unsafe { write((&raw mut out).cast::<Sample>(), &Sample::defaults()) }.unwrap();
-        assert_eq!((out.sample.struct_size, out.sample.a, out.later), (24, 7, 0));
+        assert_eq!(
+            (out.sample.struct_size, out.sample.a, out.later),
+            (24, 7, 0)
+        );
     }
 
     #[test]
