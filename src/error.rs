@@ -71,8 +71,10 @@ pub enum Error {
     #[error(transparent)]
     Mask(#[from] MaskError),
     /// The model gave something that is no number.
-    #[error("the model {model} gave {value} as {what} of mask {mask}, which is no answer: the weights hold values that are \
-        not finite, or overflowed in {precision}; fetch the checkpoint again, and load it in fp32")]
+    #[error(
+        "the model {model} gave {value} as {what} of mask {mask}, which is no answer: the weights hold values that are \
+        not finite, or overflowed in {precision}; fetch the checkpoint again, and load it in fp32"
+    )]
     NotFinite {
         /// The model's name.
         model: String,

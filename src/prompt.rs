@@ -77,8 +77,10 @@ pub enum PromptError {
         given: usize,
         side: usize,
     },
-    #[error("value {index} of the mask input of prompt {prompt} is {value}; logits lie within -{MAX_MASK_LOGIT} and \
-        {MAX_MASK_LOGIT}")]
+    #[error(
+        "value {index} of the mask input of prompt {prompt} is {value}; logits lie within -{MAX_MASK_LOGIT} and \
+        {MAX_MASK_LOGIT}"
+    )]
     MaskValue {
         prompt: usize,
         index: usize,
@@ -370,7 +372,11 @@ mod tests {
     /// A click where a drag was meant.
     #[test]
     fn a_box_without_area_is_refused_with_its_corners() {
-        for corners in [[7.0, 8.0, 7.0, 8.0], [7.0, 8.0, 7.0, 20.0], [7.0, 8.0, 20.0, 8.0]] {
+        for corners in [
+            [7.0, 8.0, 7.0, 8.0],
+            [7.0, 8.0, 7.0, 20.0],
+            [7.0, 8.0, 20.0, 8.0],
+        ] {
             let prompt = Prompt {
                 bounding_box: Some(corners),
                 ..Prompt::default()
@@ -391,7 +397,10 @@ mod tests {
                 ..Prompt::default()
             };
             let said = refusal(prompt).to_string();
-            assert!(said.contains(&format!("value 5 of the mask input of prompt 1 is {bad};")), "{said}");
+            assert!(
+                said.contains(&format!("value 5 of the mask input of prompt 1 is {bad};")),
+                "{said}"
+            );
             assert!(said.contains("1000000"), "{said}");
         }
     }

@@ -54,8 +54,16 @@ fn a_path_in_the_variable_that_leads_to_no_plugin_is_a_warning_that_names_what_i
             lines.join("\n")
         },
     );
-    assert!(said.starts_with("Warn ") && said.lines().count() == 1, "{said}");
-    for part in [missing.to_str().unwrap(), "SAM_MM_BACKEND_PATH", plugin.to_str().unwrap(), "fake backend"] {
+    assert!(
+        said.starts_with("Warn ") && said.lines().count() == 1,
+        "{said}"
+    );
+    for part in [
+        missing.to_str().unwrap(),
+        "SAM_MM_BACKEND_PATH",
+        plugin.to_str().unwrap(),
+        "fake backend",
+    ] {
         assert!(said.contains(part), "{part} is missing in {said}");
     }
 }
@@ -77,19 +85,38 @@ fn each_step_is_one_line_for_who_looks_for_a_fault() {
     let lines = lines.lock().unwrap();
     let told: Vec<&str> = lines.iter().map(String::as_str).collect();
     let wanted: [&[&str]; 8] = [
-        &["Debug search for a backend: ", fake.path().to_str().unwrap(), "loaded, fake"],
+        &[
+            "Debug search for a backend: ",
+            fake.path().to_str().unwrap(),
+            "loaded, fake",
+        ],
         &["Info running on cpu with fake"],
-        &["Debug loaded the built-in demo model on cpu in ", " ms: fake fake_s, 1000 parameters in fp32"],
-        &["Debug embedding cache: miss for image ", "(40 x 30) by model "],
-        &["Debug encoded image ", " ms: full attention in fp32 on the CPU; plan: "],
-        &["Debug decoded 1 object of image ", " ms: full attention in fp32 on the CPU; plan: "],
+        &[
+            "Debug loaded the built-in demo model on cpu in ",
+            " ms: fake fake_s, 1000 parameters in fp32",
+        ],
+        &[
+            "Debug embedding cache: miss for image ",
+            "(40 x 30) by model ",
+        ],
+        &[
+            "Debug encoded image ",
+            " ms: full attention in fp32 on the CPU; plan: ",
+        ],
+        &[
+            "Debug decoded 1 object of image ",
+            " ms: full attention in fp32 on the CPU; plan: ",
+        ],
         &["Debug embedding cache: hit for image "],
         &["Debug decoded 1 object of image "],
     ];
     assert_eq!(told.len(), wanted.len(), "{told:#?}");
     for (line, parts) in told.iter().zip(wanted) {
         assert!(line.starts_with(parts[0]), "{line} is not {}", parts[0]);
-        assert!(parts.iter().all(|part| line.contains(part)), "{line} lacks one of {parts:?}");
+        assert!(
+            parts.iter().all(|part| line.contains(part)),
+            "{line} lacks one of {parts:?}"
+        );
         assert!(!line.contains('\n'), "{line}");
     }
 }

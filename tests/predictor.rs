@@ -256,14 +256,22 @@ fn running_out_of_memory_is_told_as_such_and_leaves_the_image_usable() {
 #[test]
 fn an_answer_that_is_not_finite_is_an_error_that_says_what_and_why_and_its_embedding_is_not_kept() {
     let setup = Setup::new();
-    for (spoilt, said) in [(1, "gave NaN as the score of mask 0"), (2, "gave inf as a logit of mask 0")] {
+    for (spoilt, said) in [
+        (1, "gave NaN as the score of mask 0"),
+        (2, "gave inf as a logit of mask 0"),
+    ] {
         let checkpoint = format!("fake-model\nspoilt={spoilt}\n");
         let source = Source::Bytes(checkpoint.as_bytes());
         let model = Model::load(&setup.context, source, Precision::Fp32).unwrap();
-        let failed = predict(&model, &setup.image(1), &[CLICK], true).err().unwrap();
+        let failed = predict(&model, &setup.image(1), &[CLICK], true)
+            .err()
+            .unwrap();
         assert_eq!(failed.code(), abi::SAM_MM_ERR_BACKEND);
         let words = failed.to_string();
-        assert!(words.contains(said) && words.contains("not finite"), "{words}");
+        assert!(
+            words.contains(said) && words.contains("not finite"),
+            "{words}"
+        );
         assert!(setup.context.embeddings().is_empty());
     }
 }
