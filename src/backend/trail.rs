@@ -48,6 +48,16 @@ impl Trail {
         &self.notes
     }
 
+    /// What backends said about devices, then a line for each path. Ends without a newline.
+    pub fn reasons_first(&self) -> String {
+        let mut text = self.notes.join("; ");
+        text.push_str(".\nTried:");
+        for attempt in &self.attempts {
+            text.push_str(&format!("\n  {attempt}"));
+        }
+        text
+    }
+
     /// A line for each path and note.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         let attempts = self.attempts.iter().map(Attempt::to_string);

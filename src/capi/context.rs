@@ -1,7 +1,6 @@
 //! Contexts: `sam_mm_init` … `sam_mm_destroy`, and the backend a context runs on.
 
 use std::ffi::{CString, c_char, c_void};
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use super::call::{call, call_init, clear, quiet};
@@ -109,8 +108,7 @@ pub unsafe extern "C" fn sam_mm_init(
                 device: strings::optional("device", given.device)?
                     .unwrap_or("auto")
                     .parse()?,
-                backend_path: strings::optional("backend_path", given.backend_path)?
-                    .map(PathBuf::from),
+                backend_path: strings::optional_path("backend_path", given.backend_path)?,
                 num_threads: given.num_threads,
                 allow_tf32: given.allow_tf32 != 0,
                 embedding_cache_bytes: given.embedding_cache_bytes,

@@ -9,7 +9,7 @@ use super::handle::Table;
 use super::model::{MODELS, sam_mm_model};
 use super::structs::{self, c_struct};
 use crate::error::Error;
-use crate::image::{ImageView, PixelFormat};
+use crate::image::{ImageView, PixelFormat, check_size};
 use crate::registered_image::RegisteredImage;
 
 /// Three bytes a pixel: red, green, blue.
@@ -139,6 +139,8 @@ unsafe fn view<'a>(desc: &sam_mm_image_desc) -> Result<ImageView<'a>, Error> {
             return Err(Error::invalid_argument("format", reason));
         }
     };
+    // First, as other fields of a size that cannot be make no sense either.
+    check_size(desc.width, desc.height)?;
     if desc.data.is_null() {
         return Err(Error::invalid_argument(
             "data",
@@ -163,7 +165,9 @@ unsafe fn view<'a>(desc: &sam_mm_image_desc) -> Result<ImageView<'a>, Error> {
     let row_stride = usize::try_from(row_stride).map_err(|_| {
         Error::invalid_argument(
             "row_stride",
-            format!("is {row_stride}, more than can be addressed"),
+            format!(
+                "is {row_stride} bytes, more than can be addressed; 0 means rows without a gap"
+            ),
         )
     })?;
     Ok(ImageView::new(

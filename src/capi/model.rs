@@ -1,7 +1,6 @@
 //! Models.
 
 use std::ffi::{CString, c_char};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::call::{call, call_init, clear, quiet};
@@ -200,13 +199,13 @@ fn precision(number: u32) -> Result<Precision, Error> {
 /// The pointers of `options` are as `sam_mm_model_options` says and live as long as `'a`.
 unsafe fn source<'a>(options: &sam_mm_model_options) -> Result<Source<'a>, Error> {
     // SAFETY: as promised by the caller.
-    let path = unsafe { strings::optional("path", options.path)? };
+    let path = unsafe { strings::optional_path("path", options.path)? };
     match (path, options.data.is_null()) {
         (Some(_), false) => Err(Error::invalid_argument(
             "data",
             "is given besides path; a model comes from one of them",
         )),
-        (Some(path), true) => Ok(Source::File(PathBuf::from(path))),
+        (Some(path), true) => Ok(Source::File(path)),
         (None, true) if options.data_len > 0 => {
             let reason = format!(
                 "is NULL, but data_len is {}; for the built-in demo model leave both at 0",

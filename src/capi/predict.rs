@@ -127,12 +127,22 @@ unsafe fn prompts<'a>(request: &sam_mm_predict_request) -> Result<Vec<Prompt<'a>
         .into());
     }
     let mut prompts = Vec::with_capacity(num_prompts + num_boxes);
+    if num_prompts > 0 && request.prompts.is_null() {
+        let reason = format!("is NULL, but num_prompts is {num_prompts}");
+        return Err(Error::invalid_argument("prompts", reason));
+    }
     if num_prompts > 0 {
         // SAFETY: as promised by the caller.
         unsafe { read_prompts(request.prompts, num_prompts, &mut prompts)? };
     }
     // SAFETY: as promised by the caller.
-    let boxes = unsafe { array("boxes", request.boxes, 4 * num_boxes)? };
+    let boxes = unsafe {
+        array(
+            Part::of_request("boxes", "num_boxes", num_boxes),
+            request.boxes,
+            4,
+        )?
+    };
     for corners in boxes.chunks_exact(4) {
         prompts.push(Prompt {
             bounding_box: corners.try_into().ok(),
@@ -183,37 +193,34 @@ unsafe fn prompt_of<'a>(index: usize, prompt: &sam_mm_prompt) -> Result<Prompt<'
         }
         .into());
     }
+    let part = |name, counted_by, count| Part {
+        prompt: Some(index),
+        name,
+        counted_by,
+        count,
+    };
     // SAFETY: as promised by the caller, here and below.
-    let points = unsafe { array("points", prompt.points, 2 * count)? };
+    let points = unsafe { array(part("points", "num_points", count), prompt.points, 2)? };
     let labels = match prompt.labels.is_null() {
         true => &ALL_FOREGROUND[..count],
         // SAFETY: see above.
-        false => unsafe { array("labels", prompt.labels, count)? },
+        false => unsafe { array(part("labels", "num_points", count), prompt.labels, 1)? },
     };
     let bounding_box = match prompt.bounding_box.is_null() {
         true => None,
         // SAFETY: see above.
-        false => unsafe { array("bounding_box", prompt.bounding_box, 4)? }
+        false => unsafe { array(part("bounding_box", "", 1), prompt.bounding_box, 4)? }
             .try_into()
             .ok(),
     };
     let mask_input = match prompt.mask_input.is_null() {
-        true if prompt.mask_input_len > 0 => {
-            let reason = format!("is NULL, but mask_input_len is {}", prompt.mask_input_len);
-            return Err(Error::invalid_argument(
-                format!("mask_input of prompt {index}"),
-                reason,
-            ));
+        true if prompt.mask_input_len == 0 => None,
+        _ => {
+            let len = mask_len(prompt.mask_input_len)?;
+            let part = part("mask_input", "mask_input_len", len);
+            // SAFETY: see above.
+            Some(unsafe { array(part, prompt.mask_input, 1)? })
         }
-        true => None,
-        // SAFETY: see above.
-        false => Some(unsafe {
-            array(
-                "mask_input",
-                prompt.mask_input,
-                mask_len(prompt.mask_input_len)?,
-            )?
-        }),
     };
     Ok(Prompt {
         points: points.as_chunks().0,
@@ -235,25 +242,52 @@ fn mask_len(given: u64) -> Result<usize, Error> {
     Ok(given as usize)
 }
 
+/// An array of a caller, for messages.
+struct Part {
+    /// The prompt it belongs to; `None` for the request itself.
+    prompt: Option<usize>,
+    name: &'static str,
+    /// The field that tells how much there is, and what it says.
+    counted_by: &'static str,
+    count: usize,
+}
+
+impl Part {
+    fn of_request(name: &'static str, counted_by: &'static str, count: usize) -> Self {
+        Self {
+            prompt: None,
+            name,
+            counted_by,
+            count,
+        }
+    }
+
+    fn refused(&self, reason: String) -> Error {
+        let name = match self.prompt {
+            Some(prompt) => format!("{} of prompt {prompt}", self.name),
+            None => self.name.to_owned(),
+        };
+        Error::invalid_argument(name, reason)
+    }
+}
+
 /// # Safety
-/// `first` is NULL or points to `len` values that live as long as `'a`.
-unsafe fn array<'a, T>(name: &'static str, first: *const T, len: usize) -> Result<&'a [T], Error> {
-    if len == 0 {
+/// `first` is NULL or points to as many times `each` values as `part` counts, which live as long as `'a`.
+unsafe fn array<'a, T>(part: Part, first: *const T, each: usize) -> Result<&'a [T], Error> {
+    if part.count == 0 {
         return Ok(&[]);
     }
     if first.is_null() {
-        return Err(Error::invalid_argument(
-            name,
-            format!("is NULL, but {len} values are announced"),
-        ));
+        let reason = format!("is NULL, but {} is {}", part.counted_by, part.count);
+        return Err(part.refused(reason));
     }
     if !first.is_aligned() {
         let reason = format!(
             "lies at {first:p}, which is not aligned to {} bytes",
             align_of::<T>()
         );
-        return Err(Error::invalid_argument(name, reason));
+        return Err(part.refused(reason));
     }
     // SAFETY: as promised by the caller.
-    Ok(unsafe { std::slice::from_raw_parts(first, len) })
+    Ok(unsafe { std::slice::from_raw_parts(first, each * part.count) })
 }

@@ -134,7 +134,8 @@ unsafe fn declared_size<T: CStruct>(at: *const T) -> Result<usize, Error> {
 
 fn check_place<T: CStruct>(at: *const T) -> Result<(), Error> {
     if at.is_null() {
-        return Err(Error::invalid_argument(T::NAME, "is NULL"));
+        let name = format!("{} ({})", argument::<T>(), T::NAME);
+        return Err(Error::invalid_argument(name, "is NULL"));
     }
     if !at.is_aligned() {
         let reason = format!(
@@ -144,6 +145,11 @@ fn check_place<T: CStruct>(at: *const T) -> Result<(), Error> {
         return Err(Error::invalid_argument(T::NAME, reason));
     }
     Ok(())
+}
+
+/// What functions call their argument of this type: the last word of its name.
+fn argument<T: CStruct>() -> &'static str {
+    T::NAME.rsplit('_').next().unwrap_or(T::NAME)
 }
 
 fn check_size<T: CStruct>(given: u32) -> Result<usize, Error> {

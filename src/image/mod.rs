@@ -18,4 +18,4 @@ pub use key::ImageKey;
 pub use owned::Image;
 pub use pixel_format::PixelFormat;
 pub use preprocess::{ModelInput, ResizeMode, SampleType, Samples, preprocess, resized_size};
-pub use view::{ImageView, MAX_PIXELS, MAX_SIDE};
+pub use view::{ImageView, MAX_PIXELS, MAX_SIDE, check_size};

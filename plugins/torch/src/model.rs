@@ -41,18 +41,14 @@ impl TorchModel {
         tell_unused(&report, given.name, operation);
         let Architecture::Sam(config) = &architecture else {
             return Err(BackendError::unsupported(format!(
-                "checkpoint {} holds {}, which this backend does not run",
+                "{} holds {}, which this backend does not run",
                 given.name,
                 architecture.describe()
             )));
         };
         operation.log(
             LogLevel::Info,
-            &format!(
-                "checkpoint {} holds {}",
-                given.name,
-                architecture.describe()
-            ),
+            &format!("{} holds {}", given.name, architecture.describe()),
         );
         let parameters = architecture.parameters();
         Ok(Self {
@@ -89,7 +85,7 @@ fn tell_unused(report: &CheckReport, name: &str, operation: &Operation<'_>) {
         operation.log(
             LogLevel::Warn,
             &format!(
-                "checkpoint {name} holds {first} and {} more tensors that are no part of {}; they are not used",
+                "{name} holds {first} and {} more tensors that are no part of {}; they are not used",
                 rest.len(),
                 report.found
             ),
