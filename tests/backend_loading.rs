@@ -336,7 +336,7 @@ fn a_device_that_is_no_device_is_refused_with_what_it_may_be() {
     assert!(matches!(error, BackendError::Plugin(_)));
     assert_eq!(
         error.to_string(),
-        "device is \"gpu\"; it must be \"auto\", \"cpu\" or \"cuda:N\" with N a number"
+        "device is \"gpu\"; it must be \"auto\", \"cpu\", \"cuda\" or \"cuda:N\" with N a number"
     );
 }
 
