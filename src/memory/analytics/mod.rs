@@ -8,6 +8,7 @@ mod recommendation;
 mod report;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::backend::AllocatorMemory;
@@ -39,6 +40,16 @@ pub enum Cache {
     Embedding,
     /// Predictions.
     Prediction,
+}
+
+impl fmt::Display for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Image => "image",
+            Self::Embedding => "embedding",
+            Self::Prediction => "prediction",
+        })
+    }
 }
 
 /// Collects what happened in a context. From any thread; nothing here waits for a device.
