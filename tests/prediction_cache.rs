@@ -374,7 +374,7 @@ fn an_encoding_that_ran_out_of_memory_in_full_precision_is_not_tried_again_at_ev
     let setup = gpu();
     let image = setup.image(1);
     // The estimates say that it fits; it does not, until it is tried in half precision.
-    setup.fake.control("oom encode 1 4");
+    setup.fake.control("oom encode 1 2");
     let lowered = setup.click(&image).unwrap();
     assert_ne!(decoded_in(&lowered), Precision::Fp32);
     setup.fake.control("reset");
