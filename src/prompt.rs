@@ -162,7 +162,7 @@ impl Prompts {
         let objects = self.num_objects();
         let mut words = Vec::with_capacity(11 * objects + 3 * points.len());
         let mut points = points.iter().zip(&self.labels);
-        for object in 0..objects {
+        for (object, corners) in boxes.iter().enumerate() {
             words.push(self.point_counts[object]);
             let first = words.len();
             for (&[x, y], &label) in points.by_ref().take(self.point_counts[object] as usize) {
@@ -171,7 +171,7 @@ impl Prompts {
             words[first..].as_chunks_mut::<3>().0.sort_unstable();
             words.push(self.has_box[object].into());
             if self.has_box[object] != 0 {
-                words.extend(boxes[object].map(bits));
+                words.extend(corners.map(bits));
             }
             words.push(self.has_mask[object].into());
             if self.has_mask[object] != 0 {

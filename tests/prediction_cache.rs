@@ -7,6 +7,7 @@ use std::sync::{Arc, Barrier};
 use sam_mm::backend::{DeviceName, Precision};
 use sam_mm::cache::weighted_lru::Limits;
 use sam_mm::context::Options;
+use sam_mm::memory::analytics::Cache;
 use sam_mm::memory::config::MemoryOptions;
 use sam_mm::memory::consumer::{Rank, total};
 use sam_mm::memory::status::Tier;
@@ -88,7 +89,9 @@ fn defect_8_predictions_survive_switching_images() {
         assert!(again.is_reused() && again.score(0).unwrap() == scores[turn % 2]);
     }
     assert_eq!(setup.calls("decode"), 2);
-    setup.context.predictions().clear(Some(b.key()));
+    let (embeddings, predictions) = (setup.context.embeddings(), setup.context.predictions());
+    assert!(embeddings.clear(Some(b.key())) > 0 && predictions.clear(Some(b.key())) > 0);
+    assert_eq!((embeddings.len(), predictions.len()), (1, 1));
     assert!(setup.click(&b).unwrap().is_reused());
     assert!(!setup.click(&a).unwrap().is_reused());
 }
@@ -453,6 +456,14 @@ fn the_report_tells_hits_and_misses_and_what_the_cache_holds() {
     }
     let report = setup.context.memory().report();
     let counted = report.caches.prediction;
+    assert_eq!(
+        setup
+            .context
+            .memory()
+            .analytics()
+            .lookups(Cache::Prediction),
+        counted
+    );
     assert_eq!((counted.hits, counted.misses), (2, 1));
     assert_eq!(
         (report.caches.embedding.hits, report.caches.embedding.misses),

@@ -97,6 +97,16 @@ impl Analytics {
         }
     }
 
+    /// Look-ups in a cache so far.
+    pub fn lookups(&self, cache: Cache) -> CacheReport {
+        let caches = self.lock().caches.with_rates();
+        match cache {
+            Cache::Image => caches.image,
+            Cache::Embedding => caches.embedding,
+            Cache::Prediction => caches.prediction,
+        }
+    }
+
     /// Memory was read. Raises the peaks, counts a warning when a threshold is crossed upwards, and gives the crossing.
     pub fn read(
         &self,
