@@ -43,8 +43,9 @@ typedef struct sam_mm_error sam_mm_error;
 typedef struct sam_mm_context sam_mm_context;
 
 /**
- * An image, held as a copy of its pixels. Embeddings made from it are kept by the context until the image is freed.
- * May be used from many threads at once.
+ * An image, held as a copy of its pixels. What was computed from it is kept by the context, for as long as the caches
+ * have room, also after the image is freed: another image of the same pixels finds it. May be used from many threads at
+ * once.
  */
 typedef struct sam_mm_image sam_mm_image;
 
@@ -293,6 +294,15 @@ typedef struct sam_mm_options {
   uint64_t embedding_cache_bytes;
   /** Budget, thresholds and monitor; NULL (default) for their defaults. Borrowed for the call. */
   const sam_mm_memory_options *memory;
+  /**
+   * Most bytes of predictions kept for coming back to a prompt (one of SAM with three masks is 0.8 MiB), in host
+   * memory; default 64 MiB.
+   */
+  uint64_t prediction_cache_bytes;
+  /** Most predictions kept; default 50. 0 keeps none. */
+  uint32_t prediction_cache_entries;
+  /** Zero; for later use. */
+  uint32_t reserved;
 } sam_mm_options;
 
 /** The backend that a context runs on. */
@@ -488,6 +498,8 @@ typedef struct sam_mm_optimize_report {
   uint64_t host_process_before;
   /** The same after. */
   uint64_t host_process_after;
+  /** Bytes of predictions dropped from the context's cache. What results of the caller's hold stays. */
+  uint64_t prediction_cache_bytes;
 } sam_mm_optimize_report;
 
 /**
@@ -521,10 +533,10 @@ int32_t sam_mm_memory_should_cache(sam_mm_context *context,
                                    sam_mm_error **error);
 
 /**
- * Gives memory back: processed images, then image embeddings, the least recently used first, then what the backend's
- * allocator only keeps for reuse. With `force` 0 only what is short: so much that device memory falls below its warning
+ * Gives memory back: processed images, then predictions, then image embeddings, the least recently used first, then what
+ * the backend's allocator only keeps for reuse. With `force` 0 only what is short: so much that device memory falls below its warning
  * threshold and into the budget, and host memory below its own; nothing when neither is reached. With any other value
- * all that can be had. Dropped embeddings are made again when their image is next predicted on. `report` may be NULL.
+ * all that can be had. Dropped embeddings are made again when their image is next predicted on, predictions when they are asked for. `report` may be NULL.
  * [any thread]
  *
  * Requires:
@@ -670,6 +682,10 @@ typedef struct sam_mm_memory_report {
   uint64_t peak_allocated;
   /** Most bytes of host memory seen held by this process. */
   uint64_t peak_host_process;
+  /** Predictions that were found in the cache. */
+  uint64_t prediction_hits;
+  /** Predictions that had to be made. */
+  uint64_t prediction_misses;
 } sam_mm_memory_report;
 
 /**
@@ -732,6 +748,14 @@ typedef struct sam_mm_image_desc {
   const uint8_t *data;
   /** Bytes readable at `data`, at least `row_stride * (height - 1)` plus the bytes of the last row's pixels. */
   uint64_t data_len;
+  /**
+   * What tells this picture from others, as `content_id_len` bytes of the caller's choosing: a path with a time, a row of
+   * a database. NULL (default): the MD5 of the pixels, a few milliseconds a megapixel when the image is first used. What
+   * was computed for an image is given to every image of the same id and size, so it must change with the pixels.
+   */
+  const uint8_t *content_id;
+  /** Bytes at `content_id`, at most 4096. */
+  uint64_t content_id_len;
 } sam_mm_image_desc;
 
 /**
@@ -747,8 +771,8 @@ int32_t sam_mm_image_desc_init(sam_mm_image_desc *desc, uint32_t struct_size);
  * prediction encodes the image, or `sam_mm_image_encode` does. [any thread]
  *
  * Requires:
- * `desc` is valid for its `struct_size`, and its `data` for `data_len` bytes; `image` and `error` are NULL or valid
- * places.
+ * `desc` is valid for its `struct_size`, its `data` for `data_len` bytes and its `content_id` for `content_id_len`;
+ * `image` and `error` are NULL or valid places.
  */
 int32_t sam_mm_image_create(sam_mm_context *context,
                             const sam_mm_image_desc *desc,
@@ -935,7 +959,8 @@ int32_t sam_mm_predict_request_init(sam_mm_predict_request *request, uint32_t st
 
 /**
  * Predicts the masks of the objects that a request points at. Encodes the image first if this model has not seen it
- * yet. Model and image are of the same context. Everything is copied: the request may be freed afterwards, and the result
+ * yet, and computes nothing when the same was predicted before and is still kept (`prediction_reused` of the result tells).
+ * Model and image are of the same context. Everything is copied: the request may be freed afterwards, and the result
  * outlives model and image. Refused from inside a callback. [any thread]
  *
  * Requires:
@@ -989,11 +1014,11 @@ typedef struct sam_mm_result_info {
   uint32_t height;
   /** Side of the square low-resolution logits. */
   uint32_t mask_size;
-  /** 1 when the image had been encoded before, 0 when this prediction did it. */
+  /** 1 when the image had been encoded before or its embedding was not needed, 0 when this prediction encoded it. */
   uint32_t embedding_reused;
   /** Milliseconds that encoding the image took; 0 when `embedding_reused`. */
   double encode_ms;
-  /** Milliseconds that decoding the prompts took. */
+  /** Milliseconds that decoding the prompts took; 0 when `prediction_reused`. */
   double decode_ms;
   /** 1 when the embedding was decoded on the CPU because the GPU had no room; else 0. */
   uint32_t on_cpu;
@@ -1006,6 +1031,13 @@ typedef struct sam_mm_result_info {
   uint32_t chunked_attention;
   /** `SAM_MM_RUNG_…`: what helped when memory had run out on the way to this result; the later one of two. */
   uint32_t recovered_by;
+  /**
+   * 1 when the same had been predicted before and nothing was computed; then `on_cpu` and `precision` tell how it was
+   * computed at that time.
+   */
+  uint32_t prediction_reused;
+  /** Zero; for later use. */
+  uint32_t reserved;
 } sam_mm_result_info;
 
 /** One mask in figures. */

@@ -8,11 +8,14 @@ use crate::backend::{
     Device, DeviceConfig, DeviceName, DeviceOptions, DeviceRequest, LogLevel, LogSink, MemInfo,
     Operation, OperationHooks, SearchOptions, Trail, open, subscribe_log,
 };
+use crate::cache::prediction::PredictionCache;
+use crate::cache::weighted_lru::Limits;
 use crate::callback::refuse_inside;
 use crate::error::Error;
 use crate::logging::{Level, Log, Sink};
 use crate::memory::budget;
 use crate::memory::config::{MemoryConfig, MemoryOptions};
+use crate::memory::consumer::{Consumer, Rank};
 use crate::memory::device::BackendMemory;
 use crate::memory::events::EventKind;
 use crate::memory::info::MemoryInfo;
@@ -20,6 +23,7 @@ use crate::memory::manager::{MemoryManager, OptimizeReport};
 use crate::memory::probe::ProbeOptions;
 use crate::memory::status::{self, Tier};
 use crate::placed_embeddings::PlacedEmbeddings;
+use crate::prediction::Decoded;
 
 /// Most threads that may be asked for: OpenMP ends the process when it cannot start one.
 const MOST_THREADS: u32 = 1024;
@@ -37,6 +41,8 @@ pub struct Options {
     pub allow_tf32: bool,
     /// Most bytes of embeddings kept, on the device and in host memory each.
     pub embedding_cache_bytes: u64,
+    /// Most predictions kept, and most bytes of them.
+    pub prediction_cache: Limits,
     /// Thresholds, budget and monitor.
     pub memory: MemoryOptions,
     /// How the memory of a GPU is read.
@@ -55,6 +61,10 @@ impl Default for Options {
             num_threads: 0,
             allow_tf32: true,
             embedding_cache_bytes: 1 << 30,
+            prediction_cache: Limits {
+                entries: 50,
+                bytes: 64 << 20,
+            },
             memory: MemoryOptions::default(),
             probes: ProbeOptions::default(),
             lower_precision: true,
@@ -84,6 +94,7 @@ pub struct Context {
     cpu: Mutex<Option<Device>>,
     memory: Arc<MemoryManager>,
     embeddings: PlacedEmbeddings,
+    predictions: Arc<PredictionCache<Decoded>>,
     next_id: AtomicU64,
 }
 
@@ -108,8 +119,12 @@ impl Context {
         });
         let embeddings = PlacedEmbeddings::new(options.embedding_cache_bytes);
         embeddings.register(memory.consumers());
+        let predictions = Arc::new(PredictionCache::new(options.prediction_cache));
+        let consumer: Arc<dyn Consumer> = predictions.clone();
+        memory.consumers().register(Rank::Predictions, &consumer);
         Ok(Self {
             embeddings,
+            predictions,
             memory: Arc::new(memory),
             cpu: Mutex::new(None),
             options,
@@ -158,6 +173,11 @@ impl Context {
     /// The embeddings kept.
     pub fn embeddings(&self) -> &PlacedEmbeddings {
         &self.embeddings
+    }
+
+    /// The predictions kept.
+    pub fn predictions(&self) -> &PredictionCache<Decoded> {
+        &self.predictions
     }
 
     /// A number that nothing else in this context has.

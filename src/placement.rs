@@ -19,6 +19,10 @@ pub struct Placement {
 pub struct PlacedEmbedding {
     /// Where it is.
     pub placement: Arc<Placement>,
+    /// What it was computed in.
+    pub precision: Precision,
+    /// A higher precision was tried, though there seemed to be room for it, and memory ran out: not to be tried again.
+    pub tried_better: bool,
     /// The embedding.
     pub embedding: Embedding,
 }
@@ -112,6 +116,8 @@ impl Placement {
         let bytes = from.embedding.export()?;
         Ok(PlacedEmbedding {
             placement: Arc::clone(self),
+            precision: from.precision,
+            tried_better: from.tried_better,
             embedding: self.model.import(&bytes, operation)?,
         })
     }

@@ -1,6 +1,7 @@
 //! Prompts: what a caller points at, checked and laid out as the backend takes it.
 
 use thiserror::Error;
+use xxhash_rust::xxh3::Xxh3Default;
 
 /// Most objects one call may ask for; each costs up to `3 × mask_size²` floats of logits (0.8 MB for SAM).
 pub const MAX_OBJECTS: usize = 1024;
@@ -149,6 +150,38 @@ impl Prompts {
         self.point_counts.len()
     }
 
+    /// Everything but `multimask` in one form for all prompts that mean the same, and another for all others.
+    ///
+    /// Objects keep their order, which is that of the result. The points of an object lose theirs: to the models they are
+    /// a set of tokens that attend to one another, with no position in a sequence, so that another order changes the sums'
+    /// rounding and nothing else. Points given twice stay twice. Floats count by their bits, −0 as 0; a mask input counts
+    /// by a hash of 128 bits.
+    pub fn canonical(&self) -> Box<[u32]> {
+        let (points, _) = self.points.as_chunks::<2>();
+        let (boxes, _) = self.boxes.as_chunks::<4>();
+        let objects = self.num_objects();
+        let mut words = Vec::with_capacity(11 * objects + 3 * points.len());
+        let mut points = points.iter().zip(&self.labels);
+        for (object, corners) in boxes.iter().enumerate() {
+            words.push(self.point_counts[object]);
+            let first = words.len();
+            for (&[x, y], &label) in points.by_ref().take(self.point_counts[object] as usize) {
+                words.extend([bits(x), bits(y), label.cast_unsigned()]);
+            }
+            words[first..].as_chunks_mut::<3>().0.sort_unstable();
+            words.push(self.has_box[object].into());
+            if self.has_box[object] != 0 {
+                words.extend(corners.map(bits));
+            }
+            words.push(self.has_mask[object].into());
+            if self.has_mask[object] != 0 {
+                let side = self.masks.len() / objects;
+                words.extend(hash(&self.masks[object * side..][..side]));
+            }
+        }
+        words.into_boxed_slice()
+    }
+
     fn push_points(
         &mut self,
         prompt: usize,
@@ -239,6 +272,24 @@ impl Prompts {
     }
 }
 
+/// The bits of a float, in which −0 is 0.
+fn bits(value: f32) -> u32 {
+    (value + 0.0).to_bits()
+}
+
+fn hash(values: &[f32]) -> [u32; 4] {
+    const CHUNK: usize = 256;
+    let mut xxh3 = Xxh3Default::new();
+    for chunk in values.chunks(CHUNK) {
+        let mut words = [0; CHUNK];
+        for (word, &value) in words.iter_mut().zip(chunk) {
+            *word = bits(value);
+        }
+        xxh3.update(bytemuck::cast_slice(&words[..chunk.len()]));
+    }
+    bytemuck::cast(xxh3.digest128())
+}
+
 fn check_corner(
     prompt: usize,
     place: impl Fn() -> String,
@@ -263,6 +314,7 @@ fn check_corner(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const SIZE: (u32, u32) = (640, 480);
     const SIDE: usize = 4;
@@ -384,6 +436,96 @@ mod tests {
             let said = refusal(prompt).to_string();
             assert!(said.contains("the box [7, 8, "), "{said}");
             assert!(said.contains("no area"), "{said}");
+        }
+    }
+
+    fn canonical(prompts: &[Prompt<'_>]) -> Box<[u32]> {
+        Prompts::check(prompts, true, SIZE, SIDE)
+            .unwrap()
+            .canonical()
+    }
+
+    fn points<'a>(points: &'a [[f32; 2]], labels: &'a [i32]) -> Prompt<'a> {
+        Prompt {
+            points,
+            labels,
+            ..Prompt::default()
+        }
+    }
+
+    #[test]
+    fn prompts_that_mean_the_same_have_one_canonical_form() {
+        let one = [points(&[[1.0, 2.0], [3.0, 0.0], [1.0, 2.0]], &[1, 0, 1])];
+        let same = [points(&[[3.0, -0.0], [1.0, 2.0], [1.0, 2.0]], &[0, 1, 1])];
+        assert_eq!(canonical(&one), canonical(&same));
+        let (zeros, negative_zeros) = ([0.0; SIDE * SIDE], [-0.0; SIDE * SIDE]);
+        let mask = |logits| {
+            canonical(&[Prompt {
+                mask_input: Some(logits),
+                ..Prompt::default()
+            }])
+        };
+        assert_eq!(mask(&zeros), mask(&negative_zeros));
+    }
+
+    #[test]
+    fn defect_7_every_difference_in_a_prompt_shows_in_its_canonical_form() {
+        let (ones, mut other) = ([1.0; SIDE * SIDE], [1.0; SIDE * SIDE]);
+        other[7] = 1.5;
+        let (a, b): (&[_], &[_]) = (&[[1.0, 2.0]], &[[3.0, 4.0]]);
+        let boxed = |prompt: Prompt<'static>, corners| Prompt {
+            bounding_box: Some(corners),
+            ..prompt
+        };
+        let masked = |logits| Prompt {
+            mask_input: Some(logits),
+            ..Prompt::default()
+        };
+        let corners = [1.0, 2.0, 3.0, 4.0];
+        let both: &[_] = &[[1.0, 2.0], [3.0, 4.0]];
+        let forms = [
+            canonical(&[points(a, &[1])]),
+            canonical(&[points(a, &[0])]),
+            canonical(&[points(b, &[1])]),
+            canonical(&[points(&[[2.0, 1.0]], &[1])]),
+            canonical(&[points(both, &[1, 1])]),
+            canonical(&[points(both, &[1, 0])]),
+            canonical(&[points(both, &[0, 1])]),
+            canonical(&[points(a, &[1]), points(b, &[1])]),
+            canonical(&[points(b, &[1]), points(a, &[1])]),
+            canonical(&[points(&[[1.0, 2.0], [1.0, 2.0]], &[1, 1])]),
+            canonical(&[boxed(Prompt::default(), corners)]),
+            canonical(&[boxed(Prompt::default(), [1.0, 2.0, 3.0, 5.0])]),
+            canonical(&[boxed(points(a, &[1]), corners)]),
+            canonical(&[masked(&ones)]),
+            canonical(&[masked(&other)]),
+            canonical(&[Prompt {
+                mask_input: Some(&ones),
+                ..boxed(Prompt::default(), corners)
+            }]),
+        ];
+        for (at, form) in forms.iter().enumerate() {
+            assert!(!forms[..at].contains(form), "form {at}: {form:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_points_does_not_show_and_every_changed_point_does(
+            given in proptest::collection::vec((0..640_u16, 0..480_u16, 0..2_i32), 1..9),
+            turn in 0..9_usize, at in any::<prop::sample::Index>(),
+        ) {
+            let form = |given: &[(u16, u16, i32)]| {
+                let xy: Vec<_> = given.iter().map(|&(x, y, _)| [f32::from(x), f32::from(y)]).collect();
+                let labels: Vec<_> = given.iter().map(|&(_, _, label)| label).collect();
+                canonical(&[points(&xy, &labels)])
+            };
+            let mut turned = given.clone();
+            turned.rotate_left(turn % given.len());
+            prop_assert_eq!(form(&turned), form(&given));
+            let at = at.index(given.len());
+            turned[at].2 = 1 - turned[at].2;
+            prop_assert_ne!(form(&turned), form(&given));
         }
     }
 

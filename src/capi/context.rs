@@ -10,6 +10,7 @@ use super::log::{SAM_MM_LOG_WARN, sam_mm_log_fn, sink};
 use super::memory_options::{self, sam_mm_memory_options};
 use super::strings;
 use super::structs::{self, c_struct};
+use crate::cache::weighted_lru::Limits;
 use crate::context::{Context, Options};
 
 /// One memory manager with its caches and models. Any number may live in a process; they share nothing but the loaded
@@ -62,12 +63,22 @@ pub struct sam_mm_options {
     pub embedding_cache_bytes: u64,
     /// Budget, thresholds and monitor; NULL (default) for their defaults. Borrowed for the call.
     pub memory: *const sam_mm_memory_options,
+    /// Most bytes of predictions kept for coming back to a prompt (one of SAM with three masks is 0.8 MiB), in host
+    /// memory; default 64 MiB.
+    pub prediction_cache_bytes: u64,
+    /// Most predictions kept; default 50. 0 keeps none.
+    pub prediction_cache_entries: u32,
+    /// Zero; for later use.
+    pub reserved: u32,
 }
 
 c_struct!(sam_mm_options, |options| {
     options.log_level = SAM_MM_LOG_WARN;
     options.allow_tf32 = 1;
-    options.embedding_cache_bytes = Options::default().embedding_cache_bytes;
+    let defaults = Options::default();
+    options.embedding_cache_bytes = defaults.embedding_cache_bytes;
+    options.prediction_cache_bytes = defaults.prediction_cache.bytes;
+    options.prediction_cache_entries = defaults.prediction_cache.entries as u32;
 });
 
 /// Fills options with their defaults; `struct_size` is `sizeof(sam_mm_options)`. [any thread]
@@ -112,6 +123,10 @@ pub unsafe extern "C" fn sam_mm_init(
                 num_threads: given.num_threads,
                 allow_tf32: given.allow_tf32 != 0,
                 embedding_cache_bytes: given.embedding_cache_bytes,
+                prediction_cache: Limits {
+                    entries: given.prediction_cache_entries as usize,
+                    bytes: given.prediction_cache_bytes,
+                },
                 ..Options::default()
             };
             memory_options::apply(given.memory, &mut options)?;

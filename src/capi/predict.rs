@@ -85,7 +85,8 @@ pub unsafe extern "C" fn sam_mm_predict_request_init(
 }
 
 /// Predicts the masks of the objects that a request points at. Encodes the image first if this model has not seen it
-/// yet. Model and image are of the same context. Everything is copied: the request may be freed afterwards, and the result
+/// yet, and computes nothing when the same was predicted before and is still kept (`prediction_reused` of the result tells).
+/// Model and image are of the same context. Everything is copied: the request may be freed afterwards, and the result
 /// outlives model and image. Refused from inside a callback. [any thread]
 ///
 /// # Safety

@@ -104,6 +104,14 @@ static void images_are_checked(sam_mm_context *context) {
     desc.format = 17;
     FAILS(sam_mm_image_create(context, &desc, &image, &error), SAM_MM_ERR_INVALID_ARGUMENT, "17");
     desc = description();
+    desc.content_id_len = 5;
+    FAILS(sam_mm_image_create(context, &desc, &image, &error), SAM_MM_ERR_INVALID_ARGUMENT, "content_id is NULL");
+    desc.content_id = pixels;
+    desc.content_id_len = 0;
+    FAILS(sam_mm_image_create(context, &desc, &image, &error), SAM_MM_ERR_INVALID_ARGUMENT, "content_id_len is 0");
+    desc.content_id_len = 4097;
+    FAILS(sam_mm_image_create(context, &desc, &image, &error), SAM_MM_ERR_INVALID_ARGUMENT, "4097");
+    desc = description();
     desc.data = NULL;
     FAILS(sam_mm_image_create(context, &desc, &image, &error), SAM_MM_ERR_INVALID_ARGUMENT, "data is NULL");
     desc = description();
@@ -303,6 +311,40 @@ static void a_result_outlives_its_parents(sam_mm_model *model, sam_mm_image *ima
     FAILS(sam_mm_result_describe(result, &info, &error), SAM_MM_ERR_INVALID_HANDLE, "sam_mm_result");
 }
 
+/* Whether a click on an image of this description was answered from the cache. */
+static int clicked_before(sam_mm_context *context, sam_mm_model *model, const sam_mm_image_desc *desc) {
+    static const float here[2] = {41, 23};
+    sam_mm_prompt prompt = click(here);
+    sam_mm_predict_request request = asking(&prompt, 1);
+    sam_mm_result_info info = {.struct_size = sizeof info};
+    sam_mm_image *image;
+    sam_mm_result *result;
+    OK(sam_mm_image_create(context, desc, &image, &error));
+    OK(sam_predict(model, image, &request, &result, &error));
+    sam_mm_image_free(image);
+    OK(sam_mm_result_describe(result, &info, &error));
+    CHECK(!info.prediction_reused || (info.embedding_reused == 1 && info.decode_ms == 0));
+    sam_mm_result_free(result);
+    return (int)info.prediction_reused;
+}
+
+static void the_same_picture_is_known_again(sam_mm_context *context, sam_mm_model *model) {
+    static const unsigned char name[] = "a picture of the test";
+    sam_mm_memory_report report = {.struct_size = sizeof report};
+    sam_mm_image_desc desc = description();
+    CHECK(!clicked_before(context, model, &desc));
+    CHECK(clicked_before(context, model, &desc));
+    desc.content_id = name;
+    desc.content_id_len = sizeof name;
+    CHECK(!clicked_before(context, model, &desc));
+    pixels[0] ^= 1;
+    CHECK(clicked_before(context, model, &desc));
+    desc.content_id_len -= 1;
+    CHECK(!clicked_before(context, model, &desc));
+    OK(sam_mm_memory_describe(context, &report, &error));
+    CHECK(report.prediction_hits == 2 && report.prediction_misses == 3);
+}
+
 static void the_log_stops_when_told(sam_mm_context *context) {
     sam_mm_optimize_report report = {.struct_size = sizeof report};
     int before;
@@ -356,6 +398,7 @@ int main(int argc, char **argv) {
     sam_mm_image_free(foreign);
     sam_mm_destroy(other);
 
+    the_same_picture_is_known_again(context, model);
     OK(sam_mm_image_encode(image, model, &error));
     OK(sam_mem_info(context, &memory, &error));
     CHECK(memory.embedding_cache > 0 && memory.formatted[0] != '\0');
