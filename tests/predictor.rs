@@ -5,15 +5,23 @@ mod support;
 
 use std::sync::Barrier;
 
-use sam_mm::backend::DeviceName;
+use sam_mm::backend::{DeviceName, Precision};
 use sam_mm::cache::weighted_lru::Limits;
-use sam_mm::context::Options;
+use sam_mm::context::{Context, Options};
+use sam_mm::model::{Model, Source};
 use sam_mm::predictor::{encode, predict};
 use sam_mm::prompt::Prompt;
 use sam_mm::registered_image::RegisteredImage;
 use sam_mm_backend_abi::abi;
 use support::fake_backend::FakeBackend;
 use support::setup::{HEIGHT, Setup, WIDTH};
+
+const CLICK: Prompt<'_> = Prompt {
+    points: &[[60.0, 40.0]],
+    labels: &[1],
+    bounding_box: None,
+    mask_input: None,
+};
 
 const NOTHING: Limits = Limits {
     entries: 0,
