@@ -103,12 +103,12 @@ fn each_step_is_one_line_for_who_looks_for_a_fault() {
             "Debug encoded image ",
             " ms: full attention in fp32 on the CPU; plan: ",
         ],
+        &["Debug prediction cache: miss for image "],
         &[
             "Debug decoded 1 object of image ",
             " ms: full attention in fp32 on the CPU; plan: ",
         ],
-        &["Debug embedding cache: hit for image "],
-        &["Debug decoded 1 object of image "],
+        &["Debug prediction cache: hit for image "],
     ];
     assert_eq!(told.len(), wanted.len(), "{told:#?}");
     for (line, parts) in told.iter().zip(wanted) {
