@@ -39,7 +39,8 @@ fn logging(most: Level, backend_path: Option<PathBuf>) -> (Arc<Context>, Lines) 
 fn a_path_in_the_variable_that_leads_to_no_plugin_is_a_warning_that_names_what_is_used_instead() {
     let test = "a_path_in_the_variable_that_leads_to_no_plugin_is_a_warning_that_names_what_is_used_instead";
     let folder = tempfile::tempdir().unwrap();
-    let plugin = fake_backend::install(folder.path(), "fake", &[]);
+    // Others may lie beside the test; this one is better.
+    let plugin = fake_backend::install(folder.path(), "fake", &["FAKE_CPU_SCORE=1000000"]);
     let missing = folder.path().join("missing.so");
     let variable: OsString = std::env::join_paths([&missing, &plugin]).unwrap();
     let said = in_child(
