@@ -42,7 +42,7 @@ abi_struct! {
     sam_mm_backend_device_config size(4, 1, 1, 0),
     sam_mm_backend_mem_info size(2, 5, 0, 0),
     sam_mm_backend_checkpoint size(2, 1, 3, 0),
-    sam_mm_backend_model_info size(6, 3, 2, 0),
+    sam_mm_backend_model_info size(6, 4, 2, 0),
     sam_mm_backend_plan size(4, 0, 0, 0),
     sam_mm_backend_estimate size(2, 3, 0, 0),
     sam_mm_backend_pixels size(6, 1, 1, 0),
