@@ -8,11 +8,14 @@ use crate::backend::{
     Device, DeviceConfig, DeviceName, DeviceOptions, DeviceRequest, LogLevel, LogSink, MemInfo,
     Operation, OperationHooks, SearchOptions, open, subscribe_log,
 };
+use crate::cache::image::ImageCache;
+use crate::cache::weighted_lru::Limits;
 use crate::callback::refuse_inside;
 use crate::error::Error;
 use crate::logging::{Level, Log, Sink};
 use crate::memory::budget;
 use crate::memory::config::{MemoryConfig, MemoryOptions};
+use crate::memory::consumer::{Consumer, Rank};
 use crate::memory::device::BackendMemory;
 use crate::memory::events::EventKind;
 use crate::memory::info::MemoryInfo;
@@ -37,6 +40,8 @@ pub struct Options {
     pub allow_tf32: bool,
     /// Most bytes of embeddings kept, on the device and in host memory each.
     pub embedding_cache_bytes: u64,
+    /// How many images resized for display are kept, and their bytes together.
+    pub image_cache: Limits,
     /// Thresholds, budget and monitor.
     pub memory: MemoryOptions,
     /// How the memory of a GPU is read.
@@ -55,6 +60,11 @@ impl Default for Options {
             num_threads: 0,
             allow_tf32: true,
             embedding_cache_bytes: 1 << 30,
+            // Ten of the largest that the default scaling makes, 2048 × 2048 RGB, are 126 MB.
+            image_cache: Limits {
+                entries: 10,
+                bytes: 256 << 20,
+            },
             memory: MemoryOptions::default(),
             probes: ProbeOptions::default(),
             lower_precision: true,
@@ -83,6 +93,7 @@ pub struct Context {
     cpu: Mutex<Option<Device>>,
     memory: Arc<MemoryManager>,
     embeddings: PlacedEmbeddings,
+    images: Arc<ImageCache>,
     next_id: AtomicU64,
 }
 
@@ -107,8 +118,14 @@ impl Context {
         });
         let embeddings = PlacedEmbeddings::new(options.embedding_cache_bytes);
         embeddings.register(memory.consumers());
+        let images = Arc::new(ImageCache::new(options.image_cache));
+        let consumer: Arc<dyn Consumer> = images.clone();
+        memory
+            .consumers()
+            .register(Rank::ProcessedImages, &consumer);
         Ok(Self {
             embeddings,
+            images,
             memory: Arc::new(memory),
             cpu: Mutex::new(None),
             options,
@@ -157,6 +174,11 @@ impl Context {
     /// The embeddings kept.
     pub fn embeddings(&self) -> &PlacedEmbeddings {
         &self.embeddings
+    }
+
+    /// The images resized for display that are kept.
+    pub fn images(&self) -> &ImageCache {
+        &self.images
     }
 
     /// A number that nothing else in this context has.

@@ -8,6 +8,7 @@ pub mod cache;
 mod callback;
 pub mod capi;
 pub mod context;
+pub mod display;
 pub mod error;
 pub mod image;
 pub mod logging;

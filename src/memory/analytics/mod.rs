@@ -86,6 +86,16 @@ impl Analytics {
         }
     }
 
+    /// How often a cache was asked, and had what was asked for.
+    pub fn look_ups(&self, cache: Cache) -> CacheReport {
+        let caches = &self.lock().caches;
+        match cache {
+            Cache::Image => caches.image,
+            Cache::Embedding => caches.embedding,
+            Cache::Prediction => caches.prediction,
+        }
+    }
+
     /// Memory was read. Raises the peaks, counts a warning when a threshold is crossed upwards, and gives the crossing.
     pub fn read(
         &self,
