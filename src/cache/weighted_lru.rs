@@ -93,6 +93,11 @@ impl<K: Hash + Eq + Clone, V> WeightedLru<K, V> {
         self.by_use.len()
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_use.is_empty()
+    }
+
     /// How much is kept at most.
     pub fn limits(&self) -> Limits {
         self.limits
@@ -149,8 +154,8 @@ mod tests {
         lru.insert(1, 1, 50);
         lru.insert(2, 2, 50);
         lru.insert(1, 3, 50);
-        assert_eq!((lru.get(&1), lru.len()), (Some(&3), 2));
-        assert_eq!(lru.get(&2), Some(&2));
+        assert_eq!(lru.get(&1), Some(&3));
+        assert_eq!((lru.get(&2).copied(), lru.bytes()), (Some(2), 100));
     }
 
     #[test]

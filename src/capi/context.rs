@@ -11,6 +11,7 @@ use super::log::{SAM_MM_LOG_WARN, sam_mm_log_fn, sink};
 use super::memory_options::{self, sam_mm_memory_options};
 use super::strings;
 use super::structs::{self, c_struct};
+use crate::cache::weighted_lru::Limits;
 use crate::context::{Context, Options};
 
 /// One memory manager with its caches and models. Any number may live in a process; they share nothing but the loaded
@@ -63,12 +64,19 @@ pub struct sam_mm_options {
     pub embedding_cache_bytes: u64,
     /// Budget, thresholds and monitor; NULL (default) for their defaults. Borrowed for the call.
     pub memory: *const sam_mm_memory_options,
+    /// Most bytes of images processed for display that are kept; default 256 MiB.
+    pub image_cache_bytes: u64,
+    /// Most of them that are kept; default 10. 0 keeps none.
+    pub image_cache_entries: u64,
 }
 
 c_struct!(sam_mm_options, |options| {
     options.log_level = SAM_MM_LOG_WARN;
     options.allow_tf32 = 1;
-    options.embedding_cache_bytes = Options::default().embedding_cache_bytes;
+    let defaults = Options::default();
+    options.embedding_cache_bytes = defaults.embedding_cache_bytes;
+    options.image_cache_bytes = defaults.image_cache.bytes;
+    options.image_cache_entries = defaults.image_cache.entries as u64;
 });
 
 /// Fills options with their defaults; `struct_size` is `sizeof(sam_mm_options)`. [any thread]
@@ -114,6 +122,10 @@ pub unsafe extern "C" fn sam_mm_init(
                 num_threads: given.num_threads,
                 allow_tf32: given.allow_tf32 != 0,
                 embedding_cache_bytes: given.embedding_cache_bytes,
+                image_cache: Limits {
+                    entries: usize::try_from(given.image_cache_entries).unwrap_or(usize::MAX),
+                    bytes: given.image_cache_bytes,
+                },
                 ..Options::default()
             };
             memory_options::apply(given.memory, &mut options)?;

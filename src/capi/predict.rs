@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::arrays::array;
 use super::call::{call, call_init, clear};
 use super::error::sam_mm_error;
 use super::image::{IMAGES, sam_mm_image};
@@ -223,27 +224,4 @@ fn mask_len(given: u64) -> Result<usize, Error> {
         return Err(Error::invalid_argument("mask_input_len", reason));
     }
     Ok(given as usize)
-}
-
-/// # Safety
-/// `first` is NULL or points to `len` values that live as long as `'a`.
-unsafe fn array<'a, T>(name: &'static str, first: *const T, len: usize) -> Result<&'a [T], Error> {
-    if len == 0 {
-        return Ok(&[]);
-    }
-    if first.is_null() {
-        return Err(Error::invalid_argument(
-            name,
-            format!("is NULL, but {len} values are announced"),
-        ));
-    }
-    if !first.is_aligned() {
-        let reason = format!(
-            "lies at {first:p}, which is not aligned to {} bytes",
-            align_of::<T>()
-        );
-        return Err(Error::invalid_argument(name, reason));
-    }
-    // SAFETY: as promised by the caller.
-    Ok(unsafe { std::slice::from_raw_parts(first, len) })
 }
