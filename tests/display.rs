@@ -192,6 +192,18 @@ fn what_is_kept_is_given_back_when_memory_is_asked_for_except_what_somebody_hold
 }
 
 #[test]
+fn optimizing_by_force_and_the_monitor_drop_what_nobody_holds() {
+    let context = context();
+    half(&image(&context, 1));
+    assert!(context.optimize(true).optimized.freed() > 0);
+    assert_eq!(held_by_images(&context), 0);
+    half(&image(&context, 1));
+    // What the monitor does above its threshold.
+    assert!(context.memory().consumers().clear(IMAGE_CACHE) > 0);
+    assert_eq!(held_by_images(&context), 0);
+}
+
+#[test]
 fn what_is_released_is_made_again_with_the_same_pixels() {
     let context = context();
     let picture: Vec<u8> = (0..WIDTH * HEIGHT * 3)

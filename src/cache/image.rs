@@ -96,7 +96,7 @@ impl<K: Hash + Eq + Clone, V> WeakImageCache<K, V> {
     pub fn clear(&self) -> u64 {
         let mut entries = self.lock();
         let freed = entries.kept.release(u64::MAX, nobody_holds);
-        entries.kept.release(u64::MAX, |_, _| true);
+        entries.kept.remove_where(|_, _| true);
         freed
     }
 

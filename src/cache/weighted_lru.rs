@@ -1,106 +1,109 @@
-//! The mechanism of the caches: the least recently used leave when there are too many, or they take too many bytes.
+//! What the caches share: entries of known weight, of which the least recently used leave when there are too many of
+//! them, or too many bytes.
 
 use std::hash::Hash;
 
 use lru::LruCache;
 
-/// How much is kept at most.
+/// How much a cache holds at most. Zero of either keeps it empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Entries. 0: nothing is kept.
+    /// Entries.
     pub entries: usize,
-    /// Bytes of all entries together.
+    /// Bytes.
     pub bytes: u64,
 }
 
-struct Weighted<V> {
+struct Entry<V> {
     value: V,
     bytes: u64,
 }
 
-/// Entries by last use, within [`Limits`]. Not shared between threads by itself.
-pub struct WeightedLru<K, V> {
-    by_use: LruCache<K, Weighted<V>>,
-    bytes: u64,
+/// Entries by use, within [`Limits`] at any time.
+pub struct WeightedLru<K: Hash + Eq, V> {
     limits: Limits,
+    by_use: LruCache<K, Entry<V>>,
+    bytes: u64,
 }
 
 impl<K: Hash + Eq + Clone, V> WeightedLru<K, V> {
-    /// An empty one.
+    /// Without entries.
     pub fn new(limits: Limits) -> Self {
         Self {
+            limits,
             by_use: LruCache::unbounded(),
             bytes: 0,
-            limits,
         }
     }
 
-    /// An entry, which becomes the most recently used.
+    /// The value of a key, which becomes the most recently used.
     pub fn get(&mut self, key: &K) -> Option<&V> {
         self.by_use.get(key).map(|entry| &entry.value)
     }
 
-    /// Keeps an entry in place of the one of that key, and evicts the least recently used as far as needed. One that is
-    /// larger than everything that may be kept is not kept and evicts nobody; the former one of its key leaves, since it
-    /// is out of date. Tells whether it is kept.
+    /// Keeps a value, in place of the one that its key had, and tells whether it did: one that is too large for the
+    /// whole cache is not kept, and nothing leaves for it.
     pub fn insert(&mut self, key: K, value: V, bytes: u64) -> bool {
-        self.remove(&key);
-        if bytes > self.limits.bytes || self.limits.entries == 0 {
+        if self.limits.entries == 0 || bytes > self.limits.bytes {
             return false;
         }
-        while self.len() >= self.limits.entries || self.limits.bytes - self.bytes < bytes {
+        // Its former self goes first, so that an update takes the room of no neighbour.
+        self.remove(&key);
+        while self.by_use.len() >= self.limits.entries || self.bytes > self.limits.bytes - bytes {
             self.evict_oldest();
         }
         self.bytes += bytes;
-        self.by_use.put(key, Weighted { value, bytes });
+        self.by_use.put(key, Entry { value, bytes });
         true
     }
 
-    /// Drops an entry, and tells its bytes.
-    pub fn remove(&mut self, key: &K) -> u64 {
-        let bytes = self.by_use.pop(key).map_or(0, |entry| entry.bytes);
-        self.bytes -= bytes;
-        bytes
+    /// Drops the entries that `unwanted` names, and tells their bytes.
+    pub fn remove_where(&mut self, unwanted: impl Fn(&K, &V) -> bool) -> u64 {
+        self.release(u64::MAX, unwanted)
     }
 
-    /// Drops the least recently used of the entries that `may_go` until they amount to `want` bytes, and tells how many
-    /// bytes that were.
-    pub fn release(&mut self, want: u64, may_go: impl Fn(&K, &V) -> bool) -> u64 {
-        let mut given = 0_u64;
+    /// Drops the least recently used of the entries that `idle` names until `want` bytes are given back, and tells how
+    /// many that were.
+    pub fn release(&mut self, want: u64, idle: impl Fn(&K, &V) -> bool) -> u64 {
+        let mut given = 0;
         let mut leaving = Vec::new();
         for (key, entry) in self.by_use.iter().rev() {
             if given >= want {
                 break;
             }
-            if may_go(key, &entry.value) {
+            if idle(key, &entry.value) {
                 given += entry.bytes;
                 leaving.push(key.clone());
             }
         }
-        for key in &leaving {
-            self.remove(key);
-        }
+        leaving.iter().for_each(|key| self.remove(key));
         given
     }
 
-    /// Bytes of all entries.
+    /// What it holds at most.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Bytes held.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Entries.
+    /// Entries held.
     pub fn len(&self) -> usize {
         self.by_use.len()
     }
 
-    /// Whether there is none.
+    /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
         self.by_use.is_empty()
     }
 
-    /// How much is kept at most.
-    pub fn limits(&self) -> Limits {
-        self.limits
+    fn remove(&mut self, key: &K) {
+        if let Some(entry) = self.by_use.pop(key) {
+            self.bytes -= entry.bytes;
+        }
     }
 
     fn evict_oldest(&mut self) {
@@ -115,109 +118,143 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn lru(entries: usize, bytes: u64) -> WeightedLru<u32, u32> {
+    fn cache(entries: usize, bytes: u64) -> WeightedLru<u32, u32> {
         WeightedLru::new(Limits { entries, bytes })
     }
 
-    fn kept(lru: &WeightedLru<u32, u32>) -> Vec<u32> {
-        let mut keys: Vec<u32> = lru.by_use.iter().map(|(&key, _)| key).collect();
-        keys.sort_unstable();
-        keys
+    fn kept(cache: &WeightedLru<u32, u32>) -> Vec<u32> {
+        cache.by_use.iter().map(|(&key, _)| key).collect()
     }
 
     #[test]
-    fn the_least_recently_used_leave_when_there_are_too_many_or_too_many_bytes() {
-        let mut lru = lru(3, 100);
-        for key in 1..=3 {
-            assert!(lru.insert(key, key, 10));
-        }
-        lru.get(&1);
-        lru.insert(4, 4, 10);
-        assert_eq!(kept(&lru), [1, 3, 4], "by count");
-        lru.insert(5, 5, 85);
-        assert_eq!((kept(&lru), lru.bytes()), (vec![4, 5], 95), "by bytes");
+    fn the_least_recently_used_leave_when_either_limit_is_crossed() {
+        let mut by_bytes = cache(9, 100);
+        (1..=3).for_each(|key| assert!(by_bytes.insert(key, key, 30)));
+        by_bytes.get(&1);
+        by_bytes.insert(4, 4, 40);
+        assert_eq!((kept(&by_bytes), by_bytes.bytes()), (vec![4, 1, 3], 100));
+        let mut by_count = cache(2, 100);
+        (1..=3).for_each(|key| assert!(by_count.insert(key, key, 1)));
+        assert_eq!((kept(&by_count), by_count.bytes()), (vec![3, 2], 2));
     }
 
     #[test]
     fn defect_10_an_oversize_entry_is_not_kept_and_evicts_nobody() {
-        let mut lru = lru(3, 100);
-        lru.insert(1, 1, 60);
-        assert!(!lru.insert(2, 2, 101));
-        assert_eq!((kept(&lru), lru.bytes()), (vec![1], 60));
-        assert!(!lru.insert(1, 9, 101), "nor is its forerunner given for it");
-        assert_eq!((lru.len(), lru.bytes()), (0, 0));
+        let mut cache = cache(9, 100);
+        cache.insert(1, 1, 60);
+        assert!(!cache.insert(2, 2, 101) && !cache.insert(1, 9, u64::MAX));
+        assert_eq!((cache.get(&1).copied(), cache.bytes()), (Some(1), 60));
     }
 
     #[test]
     fn defect_10_an_update_at_capacity_evicts_no_neighbour() {
-        let mut lru = lru(2, 100);
-        lru.insert(1, 1, 50);
-        lru.insert(2, 2, 50);
-        lru.insert(1, 3, 50);
-        assert_eq!(lru.get(&1), Some(&3));
-        assert_eq!((lru.get(&2).copied(), lru.bytes()), (Some(2), 100));
+        let mut cache = cache(2, 100);
+        cache.insert(1, 1, 50);
+        cache.insert(2, 2, 50);
+        cache.insert(1, 3, 50);
+        assert_eq!(
+            [1, 2].map(|key| cache.get(&key).copied()),
+            [Some(3), Some(2)]
+        );
     }
 
     #[test]
-    fn without_room_for_entries_nothing_is_kept() {
-        let mut lru = lru(0, 100);
-        assert!(!lru.insert(1, 1, 0));
-        assert_eq!(lru.len(), 0);
+    fn a_cache_of_nothing_keeps_nothing() {
+        assert!(!cache(0, 100).insert(1, 1, 1));
+        assert!(!cache(9, 0).insert(1, 1, 1));
     }
 
     #[test]
-    fn of_those_that_may_go_the_oldest_go_and_no_more_than_wanted() {
-        let mut lru = lru(10, 100);
-        for key in 1..=4 {
-            lru.insert(key, key, 10);
-        }
-        assert_eq!(lru.release(11, |_, &value| value != 1), 20);
-        assert_eq!(kept(&lru), [1, 4]);
-        assert_eq!(lru.release(u64::MAX, |_, _| true), 20);
-        assert_eq!(lru.bytes(), 0);
+    fn only_the_idle_are_released_the_oldest_first_and_only_as_many_as_wanted() {
+        let mut cache = cache(9, 200);
+        (1..=5).for_each(|key| assert!(cache.insert(key, key, 30)));
+        let odd = |key: &u32, _: &u32| key % 2 == 1;
+        assert_eq!(cache.release(31, odd), 60);
+        assert_eq!(kept(&cache), [5, 4, 2]);
+        assert_eq!(cache.release(0, odd), 0);
+        assert_eq!(cache.remove_where(|_, _| true), 90);
+        assert_eq!((cache.len(), cache.bytes()), (0, 0));
     }
 
     #[derive(Clone, Debug)]
     enum Step {
-        Insert(u32, u64),
         Get(u32),
-        Remove(u32),
+        Insert(u32, u64),
         Release(u64),
+        RemoveEven,
     }
 
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            (0..8_u32, 0..150_u64).prop_map(|(key, bytes)| Step::Insert(key, bytes)),
-            (0..8_u32).prop_map(Step::Get),
-            (0..8_u32).prop_map(Step::Remove),
-            (0..150_u64).prop_map(Step::Release),
-        ]
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let key = 0..8_u32;
+        let step = prop_oneof![
+            key.clone().prop_map(Step::Get),
+            (key, 0..60_u64).prop_map(|(key, bytes)| Step::Insert(key, bytes)),
+            (0..120_u64).prop_map(Step::Release),
+            Just(Step::RemoveEven),
+        ];
+        proptest::collection::vec(step, 0..80)
+    }
+
+    /// The rule in its plainest form: most recently used first, with weights.
+    #[derive(Default)]
+    struct Model(Vec<(u32, u64)>);
+
+    impl Model {
+        fn bytes(&self) -> u64 {
+            self.0.iter().map(|&(_, bytes)| bytes).sum()
+        }
+
+        fn apply(&mut self, step: &Step, limits: Limits) {
+            match *step {
+                Step::Get(key) => {
+                    if let Some(at) = self.0.iter().position(|&(known, _)| known == key) {
+                        let entry = self.0.remove(at);
+                        self.0.insert(0, entry);
+                    }
+                }
+                Step::Insert(_, bytes) if bytes > limits.bytes => {}
+                Step::Insert(key, bytes) => {
+                    self.0.retain(|&(known, _)| known != key);
+                    self.0.insert(0, (key, bytes));
+                    while self.0.len() > limits.entries || self.bytes() > limits.bytes {
+                        self.0.pop();
+                    }
+                }
+                Step::Release(want) => {
+                    let before = self.bytes();
+                    while before - self.bytes() < want && self.0.pop().is_some() {}
+                }
+                Step::RemoveEven => self.0.retain(|&(known, _)| known % 2 == 1),
+            }
+        }
     }
 
     proptest! {
         #[test]
-        fn the_limits_are_kept_and_the_bytes_are_those_of_the_entries(
-            steps in proptest::collection::vec(step(), 0..60), entries in 0..5_usize,
+        fn whatever_happens_the_limits_hold_and_what_is_kept_is_what_the_rule_says(
+            entries in 1..6_usize, bytes in 0..100_u64, steps in steps(),
         ) {
-            let mut lru = lru(entries, 100);
+            let limits = Limits { entries, bytes };
+            let (mut cache, mut model) = (WeightedLru::new(limits), Model::default());
             for step in steps {
-                let before = lru.bytes();
                 match step {
-                    Step::Insert(key, bytes) => {
-                        let fits = bytes <= 100 && entries > 0;
-                        prop_assert_eq!(lru.insert(key, key, bytes), fits);
+                    Step::Get(key) => {
+                        cache.get(&key);
                     }
-                    Step::Get(key) => drop(lru.get(&key).copied()),
-                    Step::Remove(key) => prop_assert_eq!(lru.remove(&key), before - lru.bytes()),
+                    Step::Insert(key, bytes) => {
+                        cache.insert(key, key, bytes);
+                    }
                     Step::Release(want) => {
-                        let given = lru.release(want, |_, _| true);
-                        prop_assert_eq!(given, before - lru.bytes());
-                        prop_assert!(given >= want.min(before));
+                        cache.release(want, |_, _| true);
+                    }
+                    Step::RemoveEven => {
+                        cache.remove_where(|key, _| key % 2 == 0);
                     }
                 }
-                let sum: u64 = lru.by_use.iter().map(|(_, entry)| entry.bytes).sum();
-                prop_assert_eq!(lru.bytes(), sum);
-                prop_assert!(lru.bytes() <= 100 && lru.len() <= entries);
+                model.apply(&step, limits);
+                prop_assert!(cache.len() <= entries && cache.bytes() <= bytes);
+                prop_assert_eq!(kept(&cache), model.0.iter().map(|&(key, _)| key).collect::<Vec<_>>());
+                prop_assert_eq!(cache.bytes(), model.bytes());
             }
         }
     }
