@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::cache::image::{Found, Key};
+use crate::context::Context;
 use crate::error::Error;
 use crate::image::display::{DisplayImage, DisplayPlan, ScalingOptions};
 use crate::memory::analytics::Cache;
@@ -21,32 +22,42 @@ pub fn process(
         plan,
     };
     let context = image.context();
+    let images = context.images();
     let looked_up = |hit| context.memory().analytics().looked_up(Cache::Image, hit);
-    if let Some(found) = context.images().find(&key) {
-        looked_up(true);
-        return Ok(still_kept(image, key, found));
+    match images.find(&key) {
+        Some(Found::Kept(display)) => {
+            looked_up(true);
+            return Ok(display);
+        }
+        // What had been dropped and is asked for again is worth keeping again.
+        Some(Found::Held(display)) => {
+            looked_up(true);
+            return Ok(insert(context, key, display, may_keep(context)));
+        }
+        None => {}
     }
+    // Asked before the turn is taken: the answer may call back, and a callback may process an image.
+    let keep = may_keep(context);
     let _turn = image.display_turn();
-    if let Some(found) = context.images().find(&key) {
-        looked_up(true);
-        return Ok(still_kept(image, key, found));
-    }
-    looked_up(false);
-    let made = Arc::new(DisplayImage::new(image.pixels(), plan)?);
-    Ok(keep(image, key, made))
+    let found = images.find(&key).map(Found::into_image);
+    looked_up(found.is_some());
+    let display = match found {
+        Some(display) => display,
+        None => Arc::new(DisplayImage::new(image.pixels(), plan)?),
+    };
+    Ok(insert(context, key, display, keep))
 }
 
-/// An image that had been dropped and is asked for again is worth keeping again.
-fn still_kept(image: &RegisteredImage, key: Key, found: Found<DisplayImage>) -> Arc<DisplayImage> {
-    match found {
-        Found::Kept(display) => display,
-        Found::Held(display) => keep(image, key, display),
-    }
+fn may_keep(context: &Context) -> bool {
+    context.memory().should_cache(Tier::Host).is_ok()
 }
 
-fn keep(image: &RegisteredImage, key: Key, display: Arc<DisplayImage>) -> Arc<DisplayImage> {
-    let context = image.context();
-    let may_keep = context.memory().should_cache(Tier::Host).is_ok();
+fn insert(
+    context: &Context,
+    key: Key,
+    display: Arc<DisplayImage>,
+    keep: bool,
+) -> Arc<DisplayImage> {
     let bytes = display.size_bytes() as u64;
-    context.images().insert(key, display, bytes, may_keep)
+    context.images().insert(key, display, bytes, keep)
 }

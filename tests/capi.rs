@@ -76,7 +76,7 @@ fn the_address_and_leak_sanitizers_find_nothing_in_the_memory_program() {
 #[test]
 fn display_images_and_their_cache_keep_their_contract_without_a_backend() {
     for sanitizers in [&[][..], &c::SANITIZERS] {
-        let said = run("tests/c/display.c", sanitizers, |_| Vec::new());
+        let said = run("tests/c/display.c", sanitizers, &[], &[]);
         assert!(said.contains("contract kept"));
     }
 }

@@ -43,11 +43,11 @@ impl<V> Found<V> {
 
 /// What is kept may go at any time, the least recently used first; what a caller holds stays valid all the same, and is
 /// found again for as long as it is held. Pixels and metadata are one value, so neither is ever found without the other.
-pub struct WeakImageCache<K, V> {
+pub struct WeakImageCache<K: Hash + Eq, V> {
     entries: Mutex<Entries<K, V>>,
 }
 
-struct Entries<K, V> {
+struct Entries<K: Hash + Eq, V> {
     kept: WeightedLru<K, Arc<V>>,
     /// All that were handed out and may still be held.
     held: HashMap<K, Weak<V>>,
@@ -157,6 +157,10 @@ where
         Self::bytes(self)
     }
 
+    fn releasable(&self) -> u64 {
+        self.lock().kept.bytes_where(nobody_holds)
+    }
+
     /// Dropping what somebody holds would give nothing back.
     fn release(&self, want: u64) -> u64 {
         self.lock().kept.release(want, nobody_holds)
@@ -202,6 +206,7 @@ mod tests {
         for key in 2..=4 {
             insert(&cache, key, 10);
         }
+        assert_eq!((cache.bytes(), cache.releasable()), (40, 30));
         assert_eq!(cache.release(11), 20);
         assert_eq!(
             [1, 2, 3, 4].map(|key| found(&cache, key).is_some()),

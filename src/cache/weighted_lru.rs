@@ -80,6 +80,13 @@ impl<K: Hash + Eq + Clone, V> WeightedLru<K, V> {
         given
     }
 
+    /// Bytes of the entries that `counted` names.
+    pub fn bytes_where(&self, counted: impl Fn(&K, &V) -> bool) -> u64 {
+        let entries = self.by_use.iter();
+        let counted = entries.filter(|(key, entry)| counted(key, &entry.value));
+        counted.map(|(_, entry)| entry.bytes).sum()
+    }
+
     /// What it holds at most.
     pub fn limits(&self) -> Limits {
         self.limits
