@@ -242,7 +242,8 @@ fn an_image_that_was_evicted_while_it_was_held_is_kept_again_when_it_is_asked_fo
 #[test]
 fn ten_threads_that_ask_for_one_image_process_it_once() {
     let context = context();
-    let image = image(&context, 1);
+    // Large enough that all of them ask before the first is done.
+    let image = image_of(&context, (2000, 1500), &vec![1; 2000 * 1500 * 3]);
     let barrier = Barrier::new(10);
     let displays: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..10)

@@ -139,6 +139,12 @@ fn options_that_come_to_the_same_are_one_plan() {
         ..a
     };
     assert_eq!(plan(&a), plan(&b));
+    // Where the size stays, nothing is interpolated.
+    let at_its_size = |interpolation| plan(&to(400, interpolation, PixelFormat::Rgb8));
+    assert_eq!(
+        at_its_size(Interpolation::Area),
+        at_its_size(Interpolation::Cubic)
+    );
     for other in [
         to(201, Interpolation::Area, PixelFormat::Rgb8),
         to(200, Interpolation::Cubic, PixelFormat::Rgb8),
