@@ -43,8 +43,9 @@ typedef struct sam_mm_error sam_mm_error;
 typedef struct sam_mm_context sam_mm_context;
 
 /**
- * An image, held as a copy of its pixels. Embeddings made from it are kept by the context until the image is freed.
- * May be used from many threads at once.
+ * An image, held as a copy of its pixels. What was computed from it is kept by the context, for as long as the caches
+ * have room, also after the image is freed: another image of the same pixels finds it. May be used from many threads at
+ * once.
  */
 typedef struct sam_mm_image sam_mm_image;
 
@@ -104,7 +105,7 @@ uint32_t sam_mm_abi_version(void);
 /** No backend plugin could be loaded; the message lists every path tried and why it failed. */
 #define SAM_MM_ERR_BACKEND_NOT_FOUND 5
 
-/** The backend failed. */
+/** The backend failed, or its answer is not finite. */
 #define SAM_MM_ERR_BACKEND 6
 
 /** Something in the process conflicts with what is needed, such as another version of libtorch. */
@@ -180,12 +181,14 @@ const char *sam_mm_status_name(int32_t status);
 
 /**
  * Receives one line of the log, without a line end. `message` is borrowed for the call. [callback, any thread, several
- * at once] It must not let a C++ exception or a `longjmp` out.
+ * at once] It must not let a C++ exception or a `longjmp` out, and must not wait for another thread that calls the
+ * library. What it may call, docs/abi.md says under "Threads".
  */
 typedef void (*sam_mm_log_fn)(void *user_data, int32_t level, const char *message);
 
 /**
- * Sends the lines of a context's log up to `max_level` to a callback; NULL removes the one there is. When this
+ * Sends the lines of a context's log up to `max_level` to a callback; NULL, with any level or 0, removes the one there is.
+ * When this
  * function returns, the former callback is not running any more and its `user_data` may be freed; so it cannot be
  * called from inside a callback. [any thread]
  *
@@ -279,8 +282,8 @@ typedef struct sam_mm_options {
    */
   uint32_t num_threads;
   /**
-   * `"cpu"`, `"cuda:0"` (or another number), or `"auto"`, which is what NULL (default) means: the first usable GPU,
-   * else the CPU.
+   * `"cpu"`, `"cuda:0"` (or another number; `"cuda"` alone is `"cuda:0"`), or `"auto"`, which is what NULL (default)
+   * means: the first usable GPU, else the CPU.
    */
   const char *device;
   /** File of the backend plugin; NULL (default) searches for one, see docs/backends.md. */
@@ -297,6 +300,15 @@ typedef struct sam_mm_options {
   uint64_t embedding_cache_bytes;
   /** Budget, thresholds and monitor; NULL (default) for their defaults. Borrowed for the call. */
   const sam_mm_memory_options *memory;
+  /**
+   * Most bytes of predictions kept for coming back to a prompt (one of SAM with three masks is 0.8 MiB), in host
+   * memory; default 64 MiB.
+   */
+  uint64_t prediction_cache_bytes;
+  /** Most predictions kept; default 50. 0 keeps none. */
+  uint32_t prediction_cache_entries;
+  /** Zero; for later use. */
+  uint32_t reserved;
   /** Most bytes of images processed for display that are kept; default 256 MiB. */
   uint64_t image_cache_bytes;
   /** Most of them that are kept; default 10. 0 keeps none. */
@@ -348,7 +360,8 @@ void sam_mm_destroy(sam_mm_context *context);
 
 /**
  * Tells which backend and device a context runs on; loads the backend and opens the device if that has not happened
- * yet. On failure the error lists every path tried and why it was not taken. [any thread]
+ * yet, which is refused from inside a callback. On failure the error lists every path tried and why it was not taken.
+ * [any thread]
  *
  * Requires:
  * `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
@@ -495,6 +508,8 @@ typedef struct sam_mm_optimize_report {
   uint64_t host_process_before;
   /** The same after. */
   uint64_t host_process_after;
+  /** Bytes of predictions dropped from the context's cache. What results of the caller's hold stays. */
+  uint64_t prediction_cache_bytes;
 } sam_mm_optimize_report;
 
 /**
@@ -528,10 +543,10 @@ int32_t sam_mm_memory_should_cache(sam_mm_context *context,
                                    sam_mm_error **error);
 
 /**
- * Gives memory back: processed images, then image embeddings, the least recently used first, then what the backend's
- * allocator only keeps for reuse. With `force` 0 only what is short: so much that device memory falls below its warning
+ * Gives memory back: processed images, then predictions, then image embeddings, the least recently used first, then what
+ * the backend's allocator only keeps for reuse. With `force` 0 only what is short: so much that device memory falls below its warning
  * threshold and into the budget, and host memory below its own; nothing when neither is reached. With any other value
- * all that can be had. Dropped embeddings are made again when their image is next predicted on. `report` may be NULL.
+ * all that can be had. Dropped embeddings are made again when their image is next predicted on, predictions when they are asked for. `report` may be NULL.
  * [any thread]
  *
  * Requires:
@@ -677,6 +692,10 @@ typedef struct sam_mm_memory_report {
   uint64_t peak_allocated;
   /** Most bytes of host memory seen held by this process. */
   uint64_t peak_host_process;
+  /** Predictions that were found in the cache. */
+  uint64_t prediction_hits;
+  /** Predictions that had to be made. */
+  uint64_t prediction_misses;
 } sam_mm_memory_report;
 
 /**
@@ -739,6 +758,14 @@ typedef struct sam_mm_image_desc {
   const uint8_t *data;
   /** Bytes readable at `data`, at least `row_stride * (height - 1)` plus the bytes of the last row's pixels. */
   uint64_t data_len;
+  /**
+   * What tells this picture from others, as `content_id_len` bytes of the caller's choosing: a path with a time, a row of
+   * a database. NULL (default): the MD5 of the pixels, a few milliseconds a megapixel when the image is first used. What
+   * was computed for an image is given to every image of the same id and size, so it must change with the pixels.
+   */
+  const uint8_t *content_id;
+  /** Bytes at `content_id`, at most 4096. */
+  uint64_t content_id_len;
 } sam_mm_image_desc;
 
 /**
@@ -754,8 +781,8 @@ int32_t sam_mm_image_desc_init(sam_mm_image_desc *desc, uint32_t struct_size);
  * prediction encodes the image, or `sam_mm_image_encode` does. [any thread]
  *
  * Requires:
- * `desc` is valid for its `struct_size`, and its `data` for `data_len` bytes; `image` and `error` are NULL or valid
- * places.
+ * `desc` is valid for its `struct_size`, its `data` for `data_len` bytes and its `content_id` for `content_id_len`;
+ * `image` and `error` are NULL or valid places.
  */
 int32_t sam_mm_image_create(sam_mm_context *context,
                             const sam_mm_image_desc *desc,
@@ -764,7 +791,7 @@ int32_t sam_mm_image_create(sam_mm_context *context,
 
 /**
  * Runs the model's image encoder on an image now, so that the first prediction does not have to. Quick when the
- * embedding is there already. [any thread]
+ * embedding is there already. Refused from inside a callback. [any thread]
  *
  * Requires:
  * `error` is NULL or a valid place.
@@ -1001,7 +1028,7 @@ typedef struct sam_mm_model_options {
   const char *path;
   /** Or the bytes of such a file in memory, borrowed for the call. */
   const uint8_t *data;
-  /** Bytes at `data`. */
+  /** Bytes at `data`; 0 (default) when that is NULL. */
   uint64_t data_len;
 } sam_mm_model_options;
 
@@ -1045,7 +1072,7 @@ int32_t sam_mm_model_options_init(sam_mm_model_options *options, uint32_t struct
 
 /**
  * Loads a model onto the context's device; loads the backend first if that has not happened yet. `options` may be
- * NULL for the built-in demo model. [any thread]
+ * NULL for the built-in demo model. Refused from inside a callback. [any thread]
  *
  * Requires:
  * `options` is NULL or valid for its `struct_size`, and what it points to is as described there; `model` and `error`
@@ -1088,11 +1115,14 @@ typedef struct sam_mm_prompt {
   const float *points;
   /** `num_points` labels: 1 foreground, 0 background. NULL (default) when all are foreground. */
   const int32_t *labels;
-  /** Four values x0, y0, x1, y1, or NULL (default). */
+  /** Four values x0, y0, x1, y1 with x0 < x1 and y0 < y1, or NULL (default). */
   const float *bounding_box;
-  /** Low-resolution logits of an earlier result of the same model (`sam_mm_result_logits`), or NULL (default). */
+  /**
+   * Low-resolution logits of an earlier result of the same model (`sam_mm_result_logits`), or NULL (default). Values
+   * beyond ±1e6, which models cannot compute with, are refused.
+   */
   const float *mask_input;
-  /** Values at `mask_input`: `mask_size * mask_size` of the model. */
+  /** Values at `mask_input`: `mask_size * mask_size` of the model; 0 (default) when that is NULL. */
   uint64_t mask_input_len;
 } sam_mm_prompt;
 
@@ -1110,7 +1140,10 @@ typedef struct sam_mm_predict_request {
   uint32_t multimask;
   /** `num_prompts` prompts, one after the other in memory; each asks for one object. */
   const sam_mm_prompt *prompts;
-  /** `num_boxes` boxes of four values x0, y0, x1, y1; each asks for one object, numbered after those of `prompts`. */
+  /**
+   * `num_boxes` boxes of four values x0, y0, x1, y1, as in a prompt; each asks for one object, numbered after those of
+   * `prompts`.
+   */
   const float *boxes;
   /** Prompts at `prompts`. */
   uint32_t num_prompts;
@@ -1136,7 +1169,9 @@ int32_t sam_mm_predict_request_init(sam_mm_predict_request *request, uint32_t st
 
 /**
  * Predicts the masks of the objects that a request points at. Encodes the image first if this model has not seen it
- * yet. Everything is copied: the request may be freed afterwards, and the result outlives model and image. [any thread]
+ * yet, and computes nothing when the same was predicted before and is still kept (`prediction_reused` of the result tells).
+ * Model and image are of the same context. Everything is copied: the request may be freed afterwards, and the result
+ * outlives model and image. Refused from inside a callback. [any thread]
  *
  * Requires:
  * `request` and its prompts are valid for their `struct_size`, their arrays for the counts given; `result` and `error`
@@ -1189,11 +1224,11 @@ typedef struct sam_mm_result_info {
   uint32_t height;
   /** Side of the square low-resolution logits. */
   uint32_t mask_size;
-  /** 1 when the image had been encoded before, 0 when this prediction did it. */
+  /** 1 when the image had been encoded before or its embedding was not needed, 0 when this prediction encoded it. */
   uint32_t embedding_reused;
   /** Milliseconds that encoding the image took; 0 when `embedding_reused`. */
   double encode_ms;
-  /** Milliseconds that decoding the prompts took. */
+  /** Milliseconds that decoding the prompts took; 0 when `prediction_reused`. */
   double decode_ms;
   /** 1 when the embedding was decoded on the CPU because the GPU had no room; else 0. */
   uint32_t on_cpu;
@@ -1206,6 +1241,13 @@ typedef struct sam_mm_result_info {
   uint32_t chunked_attention;
   /** `SAM_MM_RUNG_…`: what helped when memory had run out on the way to this result; the later one of two. */
   uint32_t recovered_by;
+  /**
+   * 1 when the same had been predicted before and nothing was computed; then `on_cpu` and `precision` tell how it was
+   * computed at that time.
+   */
+  uint32_t prediction_reused;
+  /** Zero; for later use. */
+  uint32_t reserved;
 } sam_mm_result_info;
 
 /** One mask in figures. */
@@ -1355,7 +1397,8 @@ int32_t sam_mm_result_bitmask(const sam_mm_result *result,
 
 /**
  * Writes a mask at the size of the image into the caller's memory: `on_value` (1 to 255) in the mask, 0 outside. Bytes
- * between the rows are left alone. [any thread]
+ * between the rows are left alone. `row_stride` is the number of bytes from one row to the next, at least the image's width;
+ * 0 means the width itself, rows without a gap. [any thread]
  *
  * Requires:
  * `data` points to `data_len` writable bytes; `error` is NULL or a valid place.

@@ -286,6 +286,11 @@ typedef struct sam_mm_backend_model_info {
    * model lives.
    */
   const char *variant;
+  /**
+   * Bytes that `model_set_precision` needs at most in passing, beside the larger of the old and the new weights, when it
+   * goes about it piece by piece; 0 when it makes all new weights beside all old ones.
+   */
+  uint64_t precision_change_bytes;
 } sam_mm_backend_model_info;
 
 /** How an operation is to be run. */

@@ -10,8 +10,9 @@ thread_local! {
     static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Refuses what may have to wait for the call that a callback runs in, and thus for itself. `what` is the beginning of a
-/// sentence: `"a model"`.
+/// Refuses what may have to wait for the call that a callback runs in, and thus for itself: opening a backend, loading,
+/// encoding, predicting. Locks that are held while a line or an event is told are taken by these alone, so everything else
+/// may be called. `what` is the beginning of a sentence: `"a model"`.
 ///
 /// # Errors
 /// From inside a callback.

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::backend::{
     Device, DeviceConfig, DeviceName, DeviceOptions, DeviceRequest, LogLevel, LogSink, MemInfo,
-    Operation, OperationHooks, SearchOptions, open, subscribe_log,
+    Operation, OperationHooks, SearchOptions, Trail, open, subscribe_log,
 };
 use crate::cache::image::ImageCache;
+use crate::cache::prediction::PredictionCache;
 use crate::cache::weighted_lru::Limits;
 use crate::callback::refuse_inside;
 use crate::error::Error;
@@ -23,6 +24,7 @@ use crate::memory::manager::{MemoryManager, OptimizeReport};
 use crate::memory::probe::ProbeOptions;
 use crate::memory::status::{self, Tier};
 use crate::placed_embeddings::PlacedEmbeddings;
+use crate::prediction::Decoded;
 
 /// Most threads that may be asked for: OpenMP ends the process when it cannot start one.
 const MOST_THREADS: u32 = 1024;
@@ -40,6 +42,8 @@ pub struct Options {
     pub allow_tf32: bool,
     /// Most bytes of embeddings kept, on the device and in host memory each.
     pub embedding_cache_bytes: u64,
+    /// Most predictions kept, and most bytes of them.
+    pub prediction_cache: Limits,
     /// How many images resized for display are kept, and their bytes together.
     pub image_cache: Limits,
     /// Thresholds, budget and monitor.
@@ -60,6 +64,10 @@ impl Default for Options {
             num_threads: 0,
             allow_tf32: true,
             embedding_cache_bytes: 1 << 30,
+            prediction_cache: Limits {
+                entries: 50,
+                bytes: 64 << 20,
+            },
             // Ten of the largest that the default scaling makes, 2048 × 2048 RGB, are 126 MB.
             image_cache: Limits {
                 entries: 10,
@@ -78,6 +86,7 @@ pub struct Runtime {
     device: Device,
     device_name: String,
     trail: String,
+    found_by: Trail,
 }
 
 /// One device, its memory, what is cached on it. Used from many threads at once.
@@ -93,6 +102,7 @@ pub struct Context {
     cpu: Mutex<Option<Device>>,
     memory: Arc<MemoryManager>,
     embeddings: PlacedEmbeddings,
+    predictions: Arc<PredictionCache<Decoded>>,
     images: Arc<ImageCache>,
     next_id: AtomicU64,
 }
@@ -118,6 +128,9 @@ impl Context {
         });
         let embeddings = PlacedEmbeddings::new(options.embedding_cache_bytes);
         embeddings.register(memory.consumers());
+        let predictions = Arc::new(PredictionCache::new(options.prediction_cache));
+        let consumer: Arc<dyn Consumer> = predictions.clone();
+        memory.consumers().register(Rank::Predictions, &consumer);
         let images = Arc::new(ImageCache::new(options.image_cache));
         let consumer: Arc<dyn Consumer> = images.clone();
         memory
@@ -126,6 +139,7 @@ impl Context {
         Ok(Self {
             embeddings,
             images,
+            predictions,
             memory: Arc::new(memory),
             cpu: Mutex::new(None),
             options,
@@ -176,6 +190,11 @@ impl Context {
         &self.embeddings
     }
 
+    /// The predictions kept.
+    pub fn predictions(&self) -> &PredictionCache<Decoded> {
+        &self.predictions
+    }
+
     /// The images resized for display that are kept.
     pub fn images(&self) -> &ImageCache {
         &self.images
@@ -193,12 +212,48 @@ impl Context {
             return Ok(Arc::clone(open));
         }
         refuse_inside("a backend")?;
-        let _turn = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = self.runtime.get() {
             return Ok(Arc::clone(open));
         }
-        let opened = Arc::new(self.open_runtime()?);
-        Ok(Arc::clone(self.runtime.get_or_init(|| opened)))
+        let opened = self.open_runtime().map(|opened| {
+            let opened = Arc::new(opened);
+            Arc::clone(self.runtime.get_or_init(|| opened))
+        });
+        // Who receives the line may ask on what it runs, on this thread or by way of another.
+        drop(turn);
+        match &opened {
+            Ok(runtime) => self.tell_runtime(runtime),
+            Err(Error::Backend(error)) => self.tell_search(error.trail()),
+            Err(_) => {}
+        }
+        opened
+    }
+
+    fn tell_search(&self, trail: Option<&Trail>) {
+        for line in trail.into_iter().flat_map(Trail::lines) {
+            let told = || format!("search for a backend: {line}");
+            self.log().debug(told);
+        }
+    }
+
+    fn tell_runtime(&self, runtime: &Runtime) {
+        self.tell_search(Some(&runtime.found_by));
+        for attempt in runtime.found_by.named_in_vain() {
+            let line = format!(
+                "{attempt}; the {} backend at {} is used instead",
+                runtime.backend_name(),
+                runtime.backend_path().display()
+            );
+            self.log().write(Level::Warn, &line);
+        }
+        let line = format!(
+            "running on {} with {} {}",
+            runtime.device_name(),
+            runtime.backend_name(),
+            runtime.backend_version()
+        );
+        self.log().write(Level::Info, &line);
     }
 
     fn open_runtime(&self) -> Result<Runtime, Error> {
@@ -213,14 +268,6 @@ impl Context {
         };
         let opened = open(&search, &options)?;
         let device = self.within_budget(opened.device)?;
-        let plugin = device.plugin();
-        let line = format!(
-            "running on {} with {} {}",
-            device.name(),
-            plugin.name(),
-            plugin.version()
-        );
-        self.log().write(Level::Info, &line);
         self.memory.attach(Arc::new(WatchedDevice {
             device: device.clone(),
             log: Arc::clone(&self.log),
@@ -229,6 +276,7 @@ impl Context {
             device_name: device.name().to_string(),
             device,
             trail: opened.trail.to_string(),
+            found_by: opened.trail,
         })
     }
 

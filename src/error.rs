@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use sam_mm_backend_abi::abi;
 use thiserror::Error;
 
-use crate::backend::BackendError;
+use crate::backend::{BackendError, Precision};
 use crate::image::ImageError;
 use crate::image::display::DisplayError;
 use crate::mask::MaskError;
@@ -74,6 +74,23 @@ pub enum Error {
     /// A mask that cannot be made.
     #[error(transparent)]
     Mask(#[from] MaskError),
+    /// The model gave something that is no number.
+    #[error(
+        "the model {model} gave {value} as {what} of mask {mask}, which is no answer: the weights hold values that are \
+        not finite, or overflowed in {precision}; fetch the checkpoint again, and load it in fp32"
+    )]
+    NotFinite {
+        /// The model's name.
+        model: String,
+        /// A score or a logit.
+        what: &'static str,
+        /// The mask, counted from 0.
+        mask: usize,
+        /// The first such value.
+        value: f32,
+        /// What the model computed in.
+        precision: Precision,
+    },
     /// A backend could not be found, or failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -111,6 +128,7 @@ impl Error {
                 abi::SAM_MM_ERR_OUT_OF_MEMORY
             }
             Self::MemoryConfig(_) => abi::SAM_MM_ERR_INVALID_ARGUMENT,
+            Self::NotFinite { .. } => abi::SAM_MM_ERR_BACKEND,
             Self::Backend(error) => error.code(),
             Self::Poisoned => abi::SAM_MM_ERR_POISONED,
             Self::Internal(_) => abi::SAM_MM_ERR_INTERNAL,

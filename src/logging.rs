@@ -42,6 +42,15 @@ impl Log {
         self.sink.set("log callback", sink)
     }
 
+    /// Writes a line at [`Level::Debug`], which is made only where somebody wants it.
+    pub fn debug(&self, message: impl FnOnce() -> String) {
+        self.sink.with(|(most, sink)| {
+            if Level::Debug <= *most {
+                sink(Level::Debug, &message());
+            }
+        });
+    }
+
     /// Writes a line. Lines that arise inside a callback are dropped: they would call it without end.
     pub fn write(&self, level: Level, message: &str) {
         self.sink.with(|(most, sink)| {
@@ -86,6 +95,18 @@ mod tests {
         log.write(Level::Warn, "b");
         log.write(Level::Info, "c");
         assert_eq!(*lines.lock().unwrap(), ["Error a", "Warn b"]);
+    }
+
+    #[test]
+    fn a_line_for_finding_faults_is_made_only_where_it_is_wanted() {
+        let log = Arc::new(Log::default());
+        log.debug(|| unreachable!("nobody listens"));
+        let lines = recording(&log, Level::Info);
+        log.debug(|| unreachable!("nobody wants it"));
+        assert!(lines.lock().unwrap().is_empty());
+        let lines = recording(&log, Level::Debug);
+        log.debug(|| "found".to_owned());
+        assert_eq!(*lines.lock().unwrap(), ["Debug found"]);
     }
 
     #[test]

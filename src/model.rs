@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crate::backend::{Checkpoint, Device, Element, ModelInfo, Precision, Resize};
 use crate::callback::refuse_inside;
@@ -9,6 +10,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::image::{Image, ModelInput, ResizeMode, SampleType, preprocess, resized_size};
 use crate::mask::{Geometry, Upsampler};
+use crate::memory::execute::foresee;
 use crate::memory::plan::{Abilities, Candidate, Way, Work, ways};
 use crate::memory::status::Tier;
 use crate::placement::Placement;
@@ -48,6 +50,10 @@ pub struct Model {
     fallback: Mutex<Option<Arc<Placement>>>,
     /// Held while an image is encoded, so that threads asking for the same image encode it once.
     encoding: Mutex<()>,
+    /// Held while prompts are decoded, so that threads asking for the same prediction decode it once.
+    decoding: Mutex<()>,
+    /// The last one made: it depends on the size of the image alone, and images of a set often share theirs.
+    upsampler: Mutex<Option<Arc<Upsampler>>>,
 }
 
 impl Model {
@@ -75,10 +81,19 @@ impl Model {
         } else {
             Tier::Host
         };
+        let start = Instant::now();
         let model =
             runtime
                 .device()
                 .load_model(checkpoint, &name, precision, &context.operation(tier))?;
+        context.log().debug(|| {
+            let (info, device) = (model.info(), runtime.device_name());
+            let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+            format!(
+                "loaded {name} on {device} in {milliseconds:.1} ms: {} {}, {} parameters in {precision}",
+                info.family, info.variant, info.parameters
+            )
+        });
         Ok(Self {
             context: Arc::clone(context),
             id: context.fresh_id(),
@@ -93,6 +108,8 @@ impl Model {
             primary: Arc::new(Placement::new(tier, model, precision)),
             fallback: Mutex::new(None),
             encoding: Mutex::new(()),
+            decoding: Mutex::new(()),
+            upsampler: Mutex::new(None),
         })
     }
 
@@ -127,7 +144,16 @@ impl Model {
     }
 
     /// How an image of this size is brought to the model's input, and from there back to its own size.
-    pub(crate) fn upsampler(&self, (width, height): (u32, u32)) -> Result<Upsampler, Error> {
+    pub(crate) fn upsampler(&self, (width, height): (u32, u32)) -> Result<Arc<Upsampler>, Error> {
+        let mut last = self
+            .upsampler
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(fits) = &*last
+            && (fits.width(), fits.height()) == (width, height)
+        {
+            return Ok(Arc::clone(fits));
+        }
         let info = self.info();
         let geometry = match info.resize {
             Resize::LongestSide => {
@@ -141,7 +167,9 @@ impl Model {
             }
             Resize::Stretch => Geometry::Stretch,
         };
-        Ok(Upsampler::new(info.mask_size, geometry, width, height)?)
+        let made = Arc::new(Upsampler::new(info.mask_size, geometry, width, height)?);
+        *last = Some(Arc::clone(&made));
+        Ok(made)
     }
 
     /// An image as the model's encoder takes it.
@@ -158,22 +186,19 @@ impl Model {
         Ok(preprocess(image, mode, samples, info.input_size)?)
     }
 
-    /// Every way to run a part of the work, the best first, with what each needs. What is decoded lies in `lies_in`.
+    /// Every way to run a part of the work, the best first, with what each needs: none in a higher precision than
+    /// `precision`. What is decoded lies in `lies_in`.
     pub(crate) fn candidates(
         &self,
         work: Work,
         num_objects: u32,
         lies_in: Tier,
+        precision: Precision,
     ) -> Result<Vec<Candidate>, Error> {
         let options = self.context.options();
         let on_device = lies_in == Tier::Device;
         let abilities = Abilities {
-            precision: match work {
-                Work::Encode => self.precision,
-                // Raising the precision for a click, only to lower it for the next image, would load the weights twice.
-                Work::Decode if lies_in == self.primary.tier() => self.primary.precision(),
-                Work::Decode => Precision::Fp32,
-            },
+            precision,
             lower: if options.lower_precision && on_device {
                 vec![Precision::Bf16, Precision::Fp16]
             } else {
@@ -204,6 +229,24 @@ impl Model {
             }
             _ => self.primary.candidate(way, work),
         }
+    }
+
+    /// The precision that an image would be encoded in now: what its owner asked for, or less while memory is too short
+    /// for that. What is decoded follows it: raising the precision for a click, only to lower it for the next image,
+    /// would load the weights twice.
+    pub(crate) fn precision_now(&self) -> Result<Precision, Error> {
+        let weights = self.primary.precision();
+        if weights == self.precision {
+            return Ok(weights);
+        }
+        let candidates = self.candidates(Work::Encode, 0, self.tier(), self.precision)?;
+        let way = foresee(self.context.memory(), &candidates);
+        Ok(way.map_or(weights, |way| way.plan.precision))
+    }
+
+    /// Whether something computed in `precision` is what the owner asked for. The CPU beside a GPU may give more.
+    pub(crate) fn is_as_asked(&self, precision: Precision) -> bool {
+        precision == self.precision || precision == Precision::Fp32
     }
 
     /// Whether an operation may move to the CPU.
@@ -248,6 +291,11 @@ impl Model {
         self.fallback.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits for a turn to decode.
+    pub(crate) fn decoding_turn(&self) -> MutexGuard<'_, ()> {
+        self.decoding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits for a turn to encode.
     pub(crate) fn encoding_turn(&self) -> MutexGuard<'_, ()> {
         self.encoding.lock().unwrap_or_else(PoisonError::into_inner)
@@ -256,8 +304,8 @@ impl Model {
 
 impl Drop for Model {
     fn drop(&mut self) {
-        self.context
-            .embeddings()
-            .remove_where(|key| key.model == self.id);
+        let (embeddings, predictions) = (self.context.embeddings(), self.context.predictions());
+        embeddings.remove_where(|key| key.model == self.id);
+        predictions.remove_where(|key| key.model == self.id);
     }
 }

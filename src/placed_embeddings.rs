@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::cache::embedding::{EmbeddingCache, Key};
+use crate::cache::weighted_lru::Limits;
+use crate::image::ImageKey;
 use crate::memory::consumer::{Consumer, Consumers, Rank};
 use crate::memory::status::Tier;
 use crate::placement::PlacedEmbedding;
@@ -49,6 +51,16 @@ impl PlacedEmbeddings {
     /// Drops the embeddings that `unwanted` names, and tells their bytes.
     pub fn remove_where(&self, unwanted: impl Fn(Key) -> bool) -> u64 {
         self.device.remove_where(&unwanted) + self.host.remove_where(&unwanted)
+    }
+
+    /// Drops everything but the embeddings of the image `keep`, and tells the bytes.
+    pub fn clear(&self, keep: Option<ImageKey>) -> u64 {
+        self.remove_where(|key| Some(key.image) != keep)
+    }
+
+    /// What is held at most, on the device and in host memory each.
+    pub fn limits(&self) -> Limits {
+        self.device.limits()
     }
 
     /// Bytes held.

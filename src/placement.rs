@@ -19,6 +19,10 @@ pub struct Placement {
 pub struct PlacedEmbedding {
     /// Where it is.
     pub placement: Arc<Placement>,
+    /// What it was computed in.
+    pub precision: Precision,
+    /// A higher precision was tried, though there seemed to be room for it, and memory ran out: not to be tried again.
+    pub tried_better: bool,
     /// The embedding.
     pub embedding: Embedding,
 }
@@ -83,16 +87,21 @@ impl Placement {
         }))
     }
 
-    /// Bytes needed at most when the weights are first brought to a precision: the new ones beside the old, and then
-    /// what is to be run beside the new.
+    /// Bytes needed at most when the weights are first brought to a precision: what that takes in passing, and then what
+    /// is to be run beside the new weights.
     fn with_weights(&self, precision: Precision, to_run: u64) -> u64 {
         let now = self.precision();
         if now == precision {
             return to_run;
         }
-        let bytes = self.model.info().weight_bytes;
+        let info = self.model.info();
+        let bytes = info.weight_bytes;
         let then = bytes / now.element_size() * precision.element_size();
-        then.max((to_run + then).saturating_sub(bytes))
+        let in_passing = match info.precision_change_bytes {
+            Some(piece) => then.saturating_sub(bytes).saturating_add(piece),
+            None => then,
+        };
+        in_passing.max((to_run + then).saturating_sub(bytes))
     }
 
     /// The same image embedding at another place, bit for bit.
@@ -107,6 +116,8 @@ impl Placement {
         let bytes = from.embedding.export()?;
         Ok(PlacedEmbedding {
             placement: Arc::clone(self),
+            precision: from.precision,
+            tried_better: from.tried_better,
             embedding: self.model.import(&bytes, operation)?,
         })
     }

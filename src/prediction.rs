@@ -1,6 +1,7 @@
 //! The result of a prediction: low-resolution logits, and everything that is made from them when asked for.
 
-use std::sync::OnceLock;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
 use crate::error::Error;
 use crate::mask::{Bitmask, Extent, LogitMask, Upsampler};
@@ -14,13 +15,13 @@ use crate::prompt::Prompts;
 pub struct Timings {
     /// Milliseconds in the image encoder; `None` when the embedding had been kept.
     pub encode_ms: Option<f64>,
-    /// Milliseconds in prompt encoder and mask decoder.
-    pub decode_ms: f64,
+    /// Milliseconds in prompt encoder and mask decoder; `None` when the prediction had been kept.
+    pub decode_ms: Option<f64>,
 }
 
-/// Masks of a number of objects of one image. Full-size masks are made from the logits when they are asked for, and
-/// then kept.
-pub struct Prediction {
+/// What the mask decoder gave for a number of objects of one image. This is what is kept of a prediction: no mask of the
+/// image's size is among it.
+pub struct Decoded {
     /// Objects asked for.
     pub num_objects: usize,
     /// Masks of each.
@@ -29,19 +30,26 @@ pub struct Prediction {
     pub mask_size: usize,
     /// Columns and rows of the image.
     pub image_size: (u32, u32),
-    /// What it took.
-    pub timings: Timings,
-    /// How the image was encoded; `None` when the embedding had been kept.
-    pub encode_ran: Option<Ran>,
     /// The model's device has a memory of its own.
     pub has_device: bool,
-    /// How the prompts were decoded; `None` until they are.
-    pub decode_ran: Option<Ran>,
-    upsampler: Upsampler,
+    /// How it was decoded; `None` until it is.
+    pub ran: Option<Ran>,
+    /// Shared by all that is decoded for images of this size.
+    upsampler: Arc<Upsampler>,
     /// `[num_objects][masks_per_object][mask_size][mask_size]`
     logits: Vec<f32>,
     /// `[num_objects][masks_per_object]` predicted IoU.
     scores: Vec<f32>,
+}
+
+/// Masks of a number of objects of one image: what was decoded, now or earlier, and what has been made from it for this
+/// caller. Full-size masks are made from the logits when they are asked for, and then kept.
+pub struct Prediction {
+    /// What it took.
+    pub timings: Timings,
+    /// How the image was encoded; `None` when that was not needed.
+    pub encode_ran: Option<Ran>,
+    decoded: Arc<Decoded>,
     made: Vec<Made>,
 }
 
@@ -52,7 +60,7 @@ struct Made {
     extent: OnceLock<Extent>,
 }
 
-impl Prediction {
+impl Decoded {
     /// Room for the answer to `prompts`, of an image of `image_size`, by a model.
     pub fn blank(model: &Model, image_size: (u32, u32), prompts: &Prompts) -> Result<Self, Error> {
         let (num_objects, mask_size) = (prompts.num_objects(), model.info().mask_size as usize);
@@ -72,20 +80,76 @@ impl Prediction {
             masks_per_object,
             mask_size,
             image_size,
-            timings: Timings::default(),
-            encode_ran: None,
-            decode_ran: None,
             has_device: model.tier() == Tier::Device,
+            ran: None,
             upsampler: model.upsampler(image_size)?,
             logits,
             scores: vec![0.0; count],
-            made: (0..count).map(|_| Made::default()).collect(),
         })
     }
 
     /// Where the backend writes logits and scores.
     pub fn buffers(&mut self) -> (&mut [f32], &mut [f32]) {
         (&mut self.logits, &mut self.scores)
+    }
+
+    /// The first value that is no number: which it is, of which mask, and the value.
+    pub fn not_finite(&self) -> Option<(&'static str, usize, f32)> {
+        // Without a way out of the loop the compiler makes it one of vectors.
+        let any = |values: &[f32]| values.iter().fold(false, |any, x| any | !x.is_finite());
+        let found = |what, values: &[f32], each: usize| {
+            let at = values.iter().position(|value| !value.is_finite())?;
+            Some((what, at / each, values[at]))
+        };
+        if any(&self.scores) {
+            return found("the score", &self.scores, 1);
+        }
+        if any(&self.logits) {
+            return found("a logit", &self.logits, self.mask_size * self.mask_size);
+        }
+        None
+    }
+
+    /// Bytes it takes. What it shares with others counts in full: it may be the last to hold it.
+    pub fn bytes(&self) -> u64 {
+        let arrays = size_of_val(&*self.logits) + size_of_val(&*self.scores);
+        (size_of::<Self>() + arrays) as u64 + self.upsampler.bytes()
+    }
+}
+
+impl Deref for Prediction {
+    type Target = Decoded;
+
+    fn deref(&self) -> &Decoded {
+        &self.decoded
+    }
+}
+
+impl Prediction {
+    /// A prediction of which nothing but what was decoded is there.
+    pub fn new(decoded: Arc<Decoded>, timings: Timings, encode_ran: Option<Ran>) -> Self {
+        let count = decoded.scores.len();
+        Self {
+            timings,
+            encode_ran,
+            decoded,
+            made: (0..count).map(|_| Made::default()).collect(),
+        }
+    }
+
+    /// One that had been kept: nothing was computed for it.
+    pub fn kept(decoded: Arc<Decoded>) -> Self {
+        Self::new(decoded, Timings::default(), None)
+    }
+
+    /// Whether it had been kept.
+    pub fn is_reused(&self) -> bool {
+        self.timings.decode_ms.is_none()
+    }
+
+    /// How the prompts were decoded for this caller; `None` when the prediction had been kept.
+    pub fn decode_ran(&self) -> Option<&Ran> {
+        self.ran.as_ref().filter(|_| !self.is_reused())
     }
 
     /// Masks of all objects together.

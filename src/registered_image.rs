@@ -1,12 +1,13 @@
-//! An image that a context knows: its pixels, and the number its embeddings are kept under.
+//! An image that a context knows: its pixels, and the key that all computed from them is kept under.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::image::{Image, ImageView};
+use crate::image::{Image, ImageKey, ImageView};
 
-/// Pixels in the care of a context. When the last holder drops it, its embeddings leave the cache.
+/// Pixels in the care of a context. What was computed from them stays in the context's caches when they are dropped, for
+/// the same pixels may come again.
 pub struct RegisteredImage {
     context: Arc<Context>,
     id: u64,
@@ -26,14 +27,27 @@ impl RegisteredImage {
         })
     }
 
+    /// The same image, told from others by an id of its owner's instead of its pixels.
+    pub fn with_content_id(self, id: &[u8]) -> Self {
+        Self {
+            pixels: self.pixels.with_content_id(id),
+            ..self
+        }
+    }
+
     /// The context.
     pub fn context(&self) -> &Arc<Context> {
         &self.context
     }
 
-    /// Its number within the context, never used twice.
+    /// Its number within the context, never used twice: what it is called in the log.
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// What tells the picture from others. Unless its owner gave an id, the first call reads all pixels.
+    pub fn key(&self) -> ImageKey {
+        self.pixels.key()
     }
 
     /// Its pixels.
@@ -51,13 +65,5 @@ impl RegisteredImage {
     /// Columns and rows.
     pub fn size(&self) -> (u32, u32) {
         (self.pixels.width(), self.pixels.height())
-    }
-}
-
-impl Drop for RegisteredImage {
-    fn drop(&mut self) {
-        self.context
-            .embeddings()
-            .remove_where(|key| key.image == self.id);
     }
 }

@@ -288,11 +288,18 @@ fn a_named_device_that_does_not_exist_is_an_error_with_the_backends_reason() {
     let error = open(&only(fake.path()), &options).map(|_| ()).unwrap_err();
     assert_eq!(error.code(), abi::SAM_MM_ERR_DEVICE_UNAVAILABLE);
     let text = error.to_string();
-    assert!(text.starts_with("no backend can run on cuda:3."), "{text}");
+    let (first, rest) = text.split_once('\n').unwrap();
     assert!(
-        text.contains("there is no cuda:3: 1 CUDA devices are pretended"),
-        "{text}"
+        first.starts_with(
+            "no backend can run on cuda:3: fake cannot run on cuda:3: there is no cuda:3"
+        ),
+        "the reason comes first: {text}"
     );
+    assert!(
+        rest.starts_with("Tried:\n  ") && !rest.ends_with('\n'),
+        "{text:?}"
+    );
+    assert!(rest.contains(fake.path().to_str().unwrap()), "{text}");
     assert_eq!(fake.value("calls.device_open"), 0);
 }
 
@@ -329,7 +336,7 @@ fn a_device_that_is_no_device_is_refused_with_what_it_may_be() {
     assert!(matches!(error, BackendError::Plugin(_)));
     assert_eq!(
         error.to_string(),
-        "device is \"gpu\"; it must be \"auto\", \"cpu\" or \"cuda:N\" with N a number"
+        "device is \"gpu\"; it must be \"auto\", \"cpu\", \"cuda\" or \"cuda:N\" with N a number"
     );
 }
 

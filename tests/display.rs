@@ -57,7 +57,7 @@ fn half(image: &RegisteredImage) -> Arc<DisplayImage> {
 }
 
 fn hits_and_misses(context: &Context) -> (u64, u64) {
-    let look_ups = context.memory().analytics().look_ups(Cache::Image);
+    let look_ups = context.memory().analytics().lookups(Cache::Image);
     (look_ups.hits, look_ups.misses)
 }
 

@@ -82,7 +82,7 @@ fn the_structs_of_the_plugin_abi_have_one_layout_in_c_and_rust() {
         sam_mm_backend_checkpoint { struct_size, precision, path, data, data_len, name }
         sam_mm_backend_model_info {
             struct_size, resize, input_size, input_element, mask_size, multimask_count, parameters, embedding_bytes,
-            weight_bytes, family, variant,
+            weight_bytes, family, variant, precision_change_bytes,
         }
         sam_mm_backend_plan { struct_size, attention, precision, num_objects }
         sam_mm_backend_estimate {
@@ -113,7 +113,8 @@ fn the_structs_of_the_api_have_one_layout_in_c_and_rust() {
     let layout = layouts! {
         sam_mm_options {
             struct_size, num_threads, device, backend_path, log_callback, log_user_data, log_level, allow_tf32,
-            embedding_cache_bytes, memory, image_cache_bytes, image_cache_entries,
+            embedding_cache_bytes, memory, prediction_cache_bytes, prediction_cache_entries, reserved,
+            image_cache_bytes, image_cache_entries,
         }
         sam_mm_memory_options {
             struct_size, growth, fraction, warning_threshold, critical_threshold, host_threshold, lower_precision,
@@ -131,13 +132,17 @@ fn the_structs_of_the_api_have_one_layout_in_c_and_rust() {
         sam_mm_memory_report {
             struct_size, health, operations_succeeded, operations_failed, embedding_hits, embedding_misses,
             optimizations, optimized_bytes, recoveries_attempted, recoveries_succeeded, warnings, criticals,
-            peak_device_used, peak_device_process, peak_allocated, peak_host_process,
+            peak_device_used, peak_device_process, peak_allocated, peak_host_process, prediction_hits,
+            prediction_misses,
         }
         sam_mm_optimize_report {
             struct_size, performed, embedding_cache_bytes, allocator_bytes, image_cache_bytes, known, reserved,
             used_before, used_after, allocated_before, allocated_after, host_process_before, host_process_after,
+            prediction_cache_bytes,
         }
-        sam_mm_image_desc { struct_size, format, width, height, row_stride, data, data_len }
+        sam_mm_image_desc {
+            struct_size, format, width, height, row_stride, data, data_len, content_id, content_id_len,
+        }
         sam_mm_display_options {
             struct_size, target_size, min_size, max_size, shrinking, enlarging, format, reserved,
         }
@@ -157,7 +162,8 @@ fn the_structs_of_the_api_have_one_layout_in_c_and_rust() {
         sam_mm_predict_request { struct_size, multimask, prompts, boxes, num_prompts, num_boxes }
         sam_mm_result_info {
             struct_size, num_objects, masks_per_object, num_masks, width, height, mask_size, embedding_reused,
-            encode_ms, decode_ms, on_cpu, precision, chunked_attention, recovered_by,
+            encode_ms, decode_ms, on_cpu, precision, chunked_attention, recovered_by, prediction_reused,
+            reserved,
         }
         sam_mm_mask_info { struct_size, object_index, area, bounding_box, score, reserved }
         sam_mm_bitmask { struct_size, width, height, reserved, row_stride, data }

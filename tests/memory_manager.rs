@@ -504,7 +504,7 @@ fn defect_3_the_last_rung_runs_on_the_cpu() {
         Some(Rung::Cpu)
     );
     assert_eq!(
-        on_cpu.decode_ran.as_ref().unwrap().way.tier,
+        on_cpu.decode_ran().unwrap().way.tier,
         Tier::Host,
         "there the embedding is"
     );
@@ -521,7 +521,7 @@ fn memory_that_runs_out_in_decoding_moves_the_embedding_to_the_cpu_and_not_the_r
     session.fake.control("short decode 1 1000");
     let moved = session.click(&image).unwrap();
     assert_eq!(
-        moved.decode_ran.as_ref().unwrap().recovered_by,
+        moved.decode_ran().unwrap().recovered_by,
         Some(Rung::Cpu),
         "{:?}",
         rungs(&session)

@@ -3,81 +3,21 @@
 
 mod support;
 
-use std::sync::{Arc, Barrier};
+use std::sync::Barrier;
 
-use sam_mm::backend::{DeviceName, DeviceRequest, Precision};
-use sam_mm::context::{Context, Options};
-use sam_mm::error::Error;
-use sam_mm::image::{ImageView, PixelFormat};
-use sam_mm::model::{Model, Source};
-use sam_mm::prediction::Prediction;
+use sam_mm::backend::DeviceName;
+use sam_mm::cache::weighted_lru::Limits;
+use sam_mm::context::Options;
 use sam_mm::predictor::{encode, predict};
 use sam_mm::prompt::Prompt;
 use sam_mm::registered_image::RegisteredImage;
 use sam_mm_backend_abi::abi;
 use support::fake_backend::FakeBackend;
+use support::setup::{HEIGHT, Setup, WIDTH};
 
-const WIDTH: u32 = 200;
-const HEIGHT: u32 = 100;
-
-struct Setup {
-    fake: FakeBackend,
-    context: Arc<Context>,
-    model: Arc<Model>,
-}
-
-impl Setup {
-    fn new() -> Self {
-        Self::with(Options::default())
-    }
-
-    fn with(options: Options) -> Self {
-        Self::on(DeviceName::Cpu, FakeBackend::new(), options)
-    }
-
-    fn on(device: DeviceName, fake: FakeBackend, options: Options) -> Self {
-        let options = Options {
-            device: DeviceRequest::Named(device),
-            backend_path: Some(fake.path().to_owned()),
-            ..options
-        };
-        let context = Arc::new(Context::new(options, None).unwrap());
-        let model = Arc::new(Model::load(&context, Source::Demo, Precision::Fp32).unwrap());
-        Self {
-            fake,
-            context,
-            model,
-        }
-    }
-
-    /// An image of one gray. The fake backend's scores tell images apart.
-    fn image(&self, gray: u8) -> Arc<RegisteredImage> {
-        let pixels = vec![gray; (WIDTH * HEIGHT * 3) as usize];
-        let view = ImageView::new(
-            PixelFormat::Rgb8,
-            WIDTH,
-            HEIGHT,
-            WIDTH as usize * 3,
-            &pixels,
-        )
-        .unwrap();
-        Arc::new(RegisteredImage::new(&self.context, &view).unwrap())
-    }
-
-    fn click(&self, image: &RegisteredImage) -> Result<Prediction, Error> {
-        predict(&self.model, image, &[CLICK], true)
-    }
-
-    fn calls(&self, function: &str) -> i64 {
-        self.fake.value(&format!("calls.{function}"))
-    }
-}
-
-const CLICK: Prompt<'_> = Prompt {
-    points: &[[60.0, 40.0]],
-    labels: &[1],
-    bounding_box: None,
-    mask_input: None,
+const NOTHING: Limits = Limits {
+    entries: 0,
+    bytes: 0,
 };
 
 #[test]
@@ -122,10 +62,9 @@ fn coming_back_to_an_image_does_not_encode_it_again() {
     let (a, b) = (setup.image(10), setup.image(200));
     let first = setup.click(&a).unwrap();
     setup.click(&b).unwrap();
-    let again = setup.click(&a).unwrap();
-    assert_eq!(setup.calls("encode"), 2);
+    let again = setup.click_at(&a, [70.0, 40.0]).unwrap();
+    assert_eq!((setup.calls("encode"), setup.calls("decode")), (2, 3));
     assert!(first.timings.encode_ms.is_some() && again.timings.encode_ms.is_none());
-    assert_eq!(first.logits(2).unwrap(), again.logits(2).unwrap());
     assert_eq!(first.score(2).unwrap(), again.score(2).unwrap());
 }
 
@@ -136,10 +75,12 @@ fn ten_threads_that_ask_for_one_image_encode_it_once() {
     let image = setup.image(50);
     let start = Barrier::new(10);
     std::thread::scope(|scope| {
-        for _ in 0..10 {
-            scope.spawn(|| {
+        for thread in 0..10_u8 {
+            let (setup, image, start) = (&setup, &image, &start);
+            scope.spawn(move || {
                 start.wait();
-                setup.click(&image).unwrap();
+                let prediction = setup.click_at(image, [f32::from(thread), 40.0]);
+                prediction.unwrap();
             });
         }
     });
@@ -149,9 +90,10 @@ fn ten_threads_that_ask_for_one_image_encode_it_once() {
 
 #[test]
 fn a_click_on_one_image_never_gets_the_mask_of_another() {
-    // Room for one embedding and a half: images push each other out all the time.
+    // Room for one embedding and a half, and for no prediction: images push each other out all the time.
     let setup = Setup::with(Options {
         embedding_cache_bytes: 6000,
+        prediction_cache: NOTHING,
         ..Options::default()
     });
     let images: Vec<_> = [0_u8, 85, 170, 255].map(|gray| setup.image(gray)).into();
@@ -245,12 +187,35 @@ fn running_out_of_memory_is_told_as_such_and_leaves_the_image_usable() {
     setup.click(&image).unwrap();
     setup.fake.control("oom decode 1 1000");
     assert_eq!(
-        setup.click(&image).err().unwrap().code(),
+        setup.click_at(&image, [9.0, 9.0]).err().unwrap().code(),
         abi::SAM_MM_ERR_OUT_OF_MEMORY
     );
     setup.fake.control("reset");
-    setup.click(&image).unwrap();
+    setup.click_at(&image, [9.0, 9.0]).unwrap();
     assert_eq!(setup.calls("encode"), 0, "the embedding had survived");
+}
+
+#[test]
+fn an_answer_that_is_not_finite_is_an_error_that_says_what_and_why_and_its_embedding_is_not_kept() {
+    let setup = Setup::new();
+    for (spoilt, said) in [
+        (1, "gave NaN as the score of mask 0"),
+        (2, "gave inf as a logit of mask 0"),
+    ] {
+        let checkpoint = format!("fake-model\nspoilt={spoilt}\n");
+        let source = Source::Bytes(checkpoint.as_bytes());
+        let model = Model::load(&setup.context, source, Precision::Fp32).unwrap();
+        let failed = predict(&model, &setup.image(1), &[CLICK], true)
+            .err()
+            .unwrap();
+        assert_eq!(failed.code(), abi::SAM_MM_ERR_BACKEND);
+        let words = failed.to_string();
+        assert!(
+            words.contains(said) && words.contains("not finite"),
+            "{words}"
+        );
+        assert!(setup.context.embeddings().is_empty());
+    }
 }
 
 #[test]
@@ -328,13 +293,59 @@ fn everything_is_freed_whatever_goes_first() {
 }
 
 #[test]
-fn an_image_that_is_freed_takes_its_embedding_along() {
+fn pixels_that_come_again_are_not_encoded_again_even_when_their_first_handle_is_gone() {
     let setup = Setup::new();
-    let image = setup.image(3);
-    setup.click(&image).unwrap();
+    let first = setup.image(3);
+    setup.click(&first).unwrap();
+    drop(first);
+    let again = setup.click_at(&setup.image(3), [9.0, 9.0]).unwrap();
+    assert!(again.timings.encode_ms.is_none());
+    assert_eq!((setup.calls("encode"), setup.calls("decode")), (1, 2));
     assert_eq!(setup.fake.value("live.embeddings"), 1);
-    drop(image);
-    assert_eq!(setup.fake.value("live.embeddings"), 0);
+}
+
+#[test]
+fn an_id_of_the_owners_stands_for_the_pixels() {
+    let setup = Setup::new();
+    let named = |gray, size, id: &[u8]| setup.image_of(gray, size).with_content_id(id);
+    let size = (WIDTH, HEIGHT);
+    encode(&setup.model, &named(1, size, b"one"))
+        .map(drop)
+        .unwrap();
+    encode(&setup.model, &named(2, size, b"one"))
+        .map(drop)
+        .unwrap();
+    assert_eq!(
+        setup.calls("encode"),
+        1,
+        "its owner says that it is the same"
+    );
+    encode(&setup.model, &named(1, size, b"two"))
+        .map(drop)
+        .unwrap();
+    encode(&setup.model, &named(1, (HEIGHT, WIDTH), b"one"))
+        .map(drop)
+        .unwrap();
+    encode(&setup.model, &setup.image(1)).map(drop).unwrap();
+    assert_eq!(setup.calls("encode"), 4);
+}
+
+#[test]
+fn defect_6_an_image_that_could_not_be_encoded_leaves_the_others_usable() {
+    let setup = Setup::new();
+    let (a, b) = (setup.image(10), setup.image(200));
+    let before = setup.click(&a).unwrap();
+    setup.fake.control("oom encode 1 1000");
+    assert!(setup.click(&b).is_err());
+    setup.fake.control("reset");
+    let after = setup.click_at(&a, [70.0, 40.0]).unwrap();
+    assert_eq!(after.score(0).unwrap(), before.score(0).unwrap());
+    let other = setup.click(&b).unwrap();
+    assert!(
+        other.timings.encode_ms.is_some(),
+        "it is not taken for encoded"
+    );
+    assert_ne!(other.score(0).unwrap(), before.score(0).unwrap());
 }
 
 /// OpenMP would end the host's process.

@@ -33,7 +33,7 @@ pub enum BackendError {
         trail: Trail,
     },
     /// No loaded backend can run on the device asked for.
-    #[error("no backend can run on {device}.\n{trail}")]
+    #[error("no backend can run on {device}: {}", trail.reasons_first())]
     DeviceUnavailable {
         /// What was asked for: `cpu`, `cuda:N` or `auto`.
         device: String,

@@ -273,6 +273,7 @@ static NOTHING: ModelInfo = ModelInfo {
     parameters: 0,
     embedding_bytes: 0,
     weight_bytes: 0,
+    precision_change_bytes: None,
 };
 
 impl Loaded {
@@ -305,6 +306,7 @@ impl Loaded {
             parameters: wire.parameters,
             embedding_bytes: wire.embedding_bytes,
             weight_bytes: wire.weight_bytes,
+            precision_change_bytes: Some(wire.precision_change_bytes).filter(|&bytes| bytes > 0),
         };
         info.check()?;
         Ok(info)

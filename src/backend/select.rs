@@ -39,7 +39,7 @@ impl FromStr for DeviceRequest {
         }
         name.parse().map(Self::Named).map_err(|_| {
             let message = format!(
-                "device is {name:?}; it must be \"auto\", \"cpu\" or \"cuda:N\" with N a number"
+                "device is {name:?}; it must be \"auto\", \"cpu\", \"cuda\" or \"cuda:N\" with N a number"
             );
             PluginError::invalid_argument(message).into()
         })

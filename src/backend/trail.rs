@@ -48,6 +48,29 @@ impl Trail {
         &self.notes
     }
 
+    /// What backends said about devices, then a line for each path. Ends without a newline.
+    pub fn reasons_first(&self) -> String {
+        let mut text = self.notes.join("; ");
+        text.push_str(".\nTried:");
+        for attempt in &self.attempts {
+            text.push_str(&format!("\n  {attempt}"));
+        }
+        text
+    }
+
+    /// A line for each path and note.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let attempts = self.attempts.iter().map(Attempt::to_string);
+        attempts.chain(self.notes.iter().cloned())
+    }
+
+    /// The paths that the user named in `SAM_MM_BACKEND_PATH` and that came to nothing.
+    pub fn named_in_vain(&self) -> impl Iterator<Item = &Attempt> {
+        self.attempts.iter().filter(|attempt| {
+            attempt.origin == Origin::Environment && matches!(attempt.outcome, Outcome::Failed(_))
+        })
+    }
+
     pub(super) fn record(&mut self, path: impl Into<PathBuf>, origin: Origin, outcome: Outcome) {
         self.attempts.push(Attempt {
             path: path.into(),
@@ -66,13 +89,7 @@ impl Trail {
 impl fmt::Display for Trail {
     /// A line for each path and note, each ended by a newline.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for attempt in &self.attempts {
-            writeln!(f, "  {attempt}")?;
-        }
-        for note in &self.notes {
-            writeln!(f, "  {note}")?;
-        }
-        Ok(())
+        self.lines().try_for_each(|line| writeln!(f, "  {line}"))
     }
 }
 

@@ -87,7 +87,9 @@ impl<K: Hash + Eq + Clone, V> WeakImageCache<K, V> {
         let image = alive.unwrap_or(image);
         entries.remember(key.clone(), &image);
         if keep {
-            entries.kept.insert(key, Arc::clone(&image), bytes);
+            let gone = entries.kept.insert(key, Arc::clone(&image), bytes);
+            drop(entries);
+            drop(gone);
         }
         image
     }
@@ -96,8 +98,10 @@ impl<K: Hash + Eq + Clone, V> WeakImageCache<K, V> {
     pub fn clear(&self) -> u64 {
         let mut entries = self.lock();
         let freed = entries.kept.release(u64::MAX, nobody_holds);
-        entries.kept.remove_where(|_, _| true);
-        freed
+        let held = entries.kept.remove_where(|_, _| true);
+        drop(entries);
+        drop(held);
+        freed.bytes
     }
 
     /// Bytes kept.
@@ -163,7 +167,8 @@ where
 
     /// Dropping what somebody holds would give nothing back.
     fn release(&self, want: u64) -> u64 {
-        self.lock().kept.release(want, nobody_holds)
+        let gone = self.lock().kept.release(want, nobody_holds);
+        gone.bytes
     }
 }
 

@@ -2,4 +2,5 @@
 
 pub mod embedding;
 pub mod image;
+pub mod prediction;
 pub mod weighted_lru;

@@ -19,6 +19,16 @@ struct Entry<V> {
     bytes: u64,
 }
 
+/// What left a cache. It is to be dropped without the cache's lock: that may call a backend, which may write to the log,
+/// whose reader may ask how much is held.
+#[must_use]
+pub struct Gone<V> {
+    /// The values.
+    pub values: Vec<V>,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
 /// Entries by use, within [`Limits`] at any time.
 pub struct WeightedLru<K: Hash + Eq, V> {
     limits: Limits,
@@ -41,50 +51,54 @@ impl<K: Hash + Eq + Clone, V> WeightedLru<K, V> {
         self.by_use.get(key).map(|entry| &entry.value)
     }
 
-    /// Keeps a value, in place of the one that its key had, and tells whether it did: one that is too large for the
-    /// whole cache is not kept, and nothing leaves for it.
-    pub fn insert(&mut self, key: K, value: V, bytes: u64) -> bool {
+    /// Keeps a value, in place of the one that its key had. One that is too large for the whole cache is not kept, and
+    /// nothing leaves for it but itself.
+    pub fn insert(&mut self, key: K, value: V, bytes: u64) -> Gone<V> {
+        let mut gone = Gone::nothing();
         if self.limits.entries == 0 || bytes > self.limits.bytes {
-            return false;
+            gone.add(Entry { value, bytes });
+            return gone;
         }
         // Its former self goes first, so that an update takes the room of no neighbour.
-        self.remove(&key);
+        self.remove(&key, &mut gone);
         while self.by_use.len() >= self.limits.entries || self.bytes > self.limits.bytes - bytes {
-            self.evict_oldest();
+            self.evict_oldest(&mut gone);
         }
         self.bytes += bytes;
         self.by_use.put(key, Entry { value, bytes });
-        true
+        gone
     }
 
-    /// Drops the entries that `unwanted` names, and tells their bytes.
-    pub fn remove_where(&mut self, unwanted: impl Fn(&K, &V) -> bool) -> u64 {
+    /// Takes out the entries that `unwanted` names.
+    pub fn remove_where(&mut self, unwanted: impl Fn(&K, &V) -> bool) -> Gone<V> {
         self.release(u64::MAX, unwanted)
     }
 
-    /// Drops the least recently used of the entries that `idle` names until `want` bytes are given back, and tells how
-    /// many that were.
-    pub fn release(&mut self, want: u64, idle: impl Fn(&K, &V) -> bool) -> u64 {
-        let mut given = 0;
+    /// Takes out the least recently used of the entries that `idle` names until those come to `want` bytes.
+    pub fn release(&mut self, want: u64, idle: impl Fn(&K, &V) -> bool) -> Gone<V> {
+        let mut bytes = 0;
         let mut leaving = Vec::new();
         for (key, entry) in self.by_use.iter().rev() {
-            if given >= want {
+            if bytes >= want {
                 break;
             }
             if idle(key, &entry.value) {
-                given += entry.bytes;
+                bytes += entry.bytes;
                 leaving.push(key.clone());
             }
         }
-        leaving.iter().for_each(|key| self.remove(key));
-        given
+        let mut gone = Gone::nothing();
+        leaving.iter().for_each(|key| self.remove(key, &mut gone));
+        gone
     }
 
-    /// Bytes of the entries that `counted` names.
-    pub fn bytes_where(&self, counted: impl Fn(&K, &V) -> bool) -> u64 {
+    /// Bytes of the entries that `wanted` names.
+    pub fn bytes_where(&self, wanted: impl Fn(&K, &V) -> bool) -> u64 {
         let entries = self.by_use.iter();
-        let counted = entries.filter(|(key, entry)| counted(key, &entry.value));
-        counted.map(|(_, entry)| entry.bytes).sum()
+        entries
+            .filter(|(key, entry)| wanted(key, &entry.value))
+            .map(|(_, entry)| entry.bytes)
+            .sum()
     }
 
     /// What it holds at most.
@@ -107,16 +121,32 @@ impl<K: Hash + Eq + Clone, V> WeightedLru<K, V> {
         self.by_use.is_empty()
     }
 
-    fn remove(&mut self, key: &K) {
+    fn remove(&mut self, key: &K, gone: &mut Gone<V>) {
         if let Some(entry) = self.by_use.pop(key) {
             self.bytes -= entry.bytes;
+            gone.add(entry);
         }
     }
 
-    fn evict_oldest(&mut self) {
+    fn evict_oldest(&mut self, gone: &mut Gone<V>) {
         if let Some((_, entry)) = self.by_use.pop_lru() {
             self.bytes -= entry.bytes;
+            gone.add(entry);
         }
+    }
+}
+
+impl<V> Gone<V> {
+    fn nothing() -> Self {
+        Self {
+            values: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    fn add(&mut self, entry: Entry<V>) {
+        self.bytes += entry.bytes;
+        self.values.push(entry.value);
     }
 }
 
@@ -129,6 +159,10 @@ mod tests {
         WeightedLru::new(Limits { entries, bytes })
     }
 
+    fn insert(cache: &mut WeightedLru<u32, u32>, key: u32, value: u32, bytes: u64) -> Vec<u32> {
+        cache.insert(key, value, bytes).values
+    }
+
     fn kept(cache: &WeightedLru<u32, u32>) -> Vec<u32> {
         cache.by_use.iter().map(|(&key, _)| key).collect()
     }
@@ -136,29 +170,30 @@ mod tests {
     #[test]
     fn the_least_recently_used_leave_when_either_limit_is_crossed() {
         let mut by_bytes = cache(9, 100);
-        (1..=3).for_each(|key| assert!(by_bytes.insert(key, key, 30)));
+        (1..=3).for_each(|key| assert!(insert(&mut by_bytes, key, key, 30).is_empty()));
         by_bytes.get(&1);
-        by_bytes.insert(4, 4, 40);
+        assert_eq!(insert(&mut by_bytes, 4, 4, 40), [2]);
         assert_eq!((kept(&by_bytes), by_bytes.bytes()), (vec![4, 1, 3], 100));
         let mut by_count = cache(2, 100);
-        (1..=3).for_each(|key| assert!(by_count.insert(key, key, 1)));
+        (1..=3).for_each(|key| drop(insert(&mut by_count, key, key, 1)));
         assert_eq!((kept(&by_count), by_count.bytes()), (vec![3, 2], 2));
     }
 
     #[test]
     fn defect_10_an_oversize_entry_is_not_kept_and_evicts_nobody() {
         let mut cache = cache(9, 100);
-        cache.insert(1, 1, 60);
-        assert!(!cache.insert(2, 2, 101) && !cache.insert(1, 9, u64::MAX));
+        insert(&mut cache, 1, 1, 60);
+        assert_eq!(insert(&mut cache, 2, 2, 101), [2]);
+        assert_eq!(insert(&mut cache, 1, 9, u64::MAX), [9]);
         assert_eq!((cache.get(&1).copied(), cache.bytes()), (Some(1), 60));
     }
 
     #[test]
     fn defect_10_an_update_at_capacity_evicts_no_neighbour() {
         let mut cache = cache(2, 100);
-        cache.insert(1, 1, 50);
-        cache.insert(2, 2, 50);
-        cache.insert(1, 3, 50);
+        insert(&mut cache, 1, 1, 50);
+        insert(&mut cache, 2, 2, 50);
+        assert_eq!(insert(&mut cache, 1, 3, 50), [1]);
         assert_eq!(
             [1, 2].map(|key| cache.get(&key).copied()),
             [Some(3), Some(2)]
@@ -167,19 +202,22 @@ mod tests {
 
     #[test]
     fn a_cache_of_nothing_keeps_nothing() {
-        assert!(!cache(0, 100).insert(1, 1, 1));
-        assert!(!cache(9, 0).insert(1, 1, 1));
+        for mut cache in [cache(0, 100), cache(9, 0)] {
+            assert_eq!(insert(&mut cache, 1, 1, 1), [1]);
+            assert!(cache.is_empty());
+        }
     }
 
     #[test]
     fn only_the_idle_are_released_the_oldest_first_and_only_as_many_as_wanted() {
         let mut cache = cache(9, 200);
-        (1..=5).for_each(|key| assert!(cache.insert(key, key, 30)));
+        (1..=5).for_each(|key| drop(insert(&mut cache, key, key, 30)));
         let odd = |key: &u32, _: &u32| key % 2 == 1;
-        assert_eq!(cache.release(31, odd), 60);
+        assert_eq!(cache.bytes_where(odd), 90);
+        assert_eq!(cache.release(31, odd).values, [1, 3]);
         assert_eq!(kept(&cache), [5, 4, 2]);
-        assert_eq!(cache.release(0, odd), 0);
-        assert_eq!(cache.remove_where(|_, _| true), 90);
+        assert_eq!(cache.release(0, odd).bytes, 0);
+        assert_eq!(cache.remove_where(|_, _| true).bytes, 90);
         assert_eq!((cache.len(), cache.bytes()), (0, 0));
     }
 
@@ -249,13 +287,13 @@ mod tests {
                         cache.get(&key);
                     }
                     Step::Insert(key, bytes) => {
-                        cache.insert(key, key, bytes);
+                        insert(&mut cache, key, key, bytes);
                     }
                     Step::Release(want) => {
-                        cache.release(want, |_, _| true);
+                        drop(cache.release(want, |_, _| true));
                     }
                     Step::RemoveEven => {
-                        cache.remove_where(|key, _| key % 2 == 0);
+                        drop(cache.remove_where(|key, _| key % 2 == 0));
                     }
                 }
                 model.apply(&step, limits);

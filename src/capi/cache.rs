@@ -109,10 +109,15 @@ fn describe(context: &Context, cache: Cache) -> sam_mm_cache_info {
             answer.max_entries = images.limits().entries as u64;
             answer.max_bytes = images.limits().bytes;
         }
-        // Predictions are not kept.
-        Cache::Prediction => {}
+        Cache::Prediction => {
+            let predictions = context.predictions();
+            answer.entries = predictions.len() as u64;
+            answer.bytes = predictions.bytes();
+            answer.max_entries = predictions.limits().entries as u64;
+            answer.max_bytes = predictions.limits().bytes;
+        }
     }
-    let look_ups = context.memory().analytics().look_ups(cache);
+    let look_ups = context.memory().analytics().lookups(cache);
     (answer.hits, answer.misses) = (look_ups.hits, look_ups.misses);
     answer
 }
@@ -121,7 +126,7 @@ fn empty(context: &Context, cache: Cache) -> u64 {
     match cache {
         Cache::Embedding => context.memory().consumers().clear(EMBEDDING_CACHE),
         Cache::Image => context.images().clear(),
-        Cache::Prediction => 0,
+        Cache::Prediction => context.predictions().clear(None),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Contexts: `sam_mm_init` … `sam_mm_destroy`, and the backend a context runs on.
 
 use std::ffi::{CString, c_char, c_void};
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use super::call::{call, call_init, clear, quiet};
@@ -47,8 +46,8 @@ pub struct sam_mm_options {
     /// Threads for work on the CPU, at most 1024; 0 (default) leaves the backend's own choice, usually one per core. Shared
     /// by all contexts of the process: the last one set counts.
     pub num_threads: u32,
-    /// `"cpu"`, `"cuda:0"` (or another number), or `"auto"`, which is what NULL (default) means: the first usable GPU,
-    /// else the CPU.
+    /// `"cpu"`, `"cuda:0"` (or another number; `"cuda"` alone is `"cuda:0"`), or `"auto"`, which is what NULL (default)
+    /// means: the first usable GPU, else the CPU.
     pub device: *const c_char,
     /// File of the backend plugin; NULL (default) searches for one, see docs/backends.md.
     pub backend_path: *const c_char,
@@ -64,6 +63,13 @@ pub struct sam_mm_options {
     pub embedding_cache_bytes: u64,
     /// Budget, thresholds and monitor; NULL (default) for their defaults. Borrowed for the call.
     pub memory: *const sam_mm_memory_options,
+    /// Most bytes of predictions kept for coming back to a prompt (one of SAM with three masks is 0.8 MiB), in host
+    /// memory; default 64 MiB.
+    pub prediction_cache_bytes: u64,
+    /// Most predictions kept; default 50. 0 keeps none.
+    pub prediction_cache_entries: u32,
+    /// Zero; for later use.
+    pub reserved: u32,
     /// Most bytes of images processed for display that are kept; default 256 MiB.
     pub image_cache_bytes: u64,
     /// Most of them that are kept; default 10. 0 keeps none.
@@ -75,6 +81,8 @@ c_struct!(sam_mm_options, |options| {
     options.allow_tf32 = 1;
     let defaults = Options::default();
     options.embedding_cache_bytes = defaults.embedding_cache_bytes;
+    options.prediction_cache_bytes = defaults.prediction_cache.bytes;
+    options.prediction_cache_entries = defaults.prediction_cache.entries as u32;
     options.image_cache_bytes = defaults.image_cache.bytes;
     options.image_cache_entries = defaults.image_cache.entries as u64;
 });
@@ -117,11 +125,14 @@ pub unsafe extern "C" fn sam_mm_init(
                 device: strings::optional("device", given.device)?
                     .unwrap_or("auto")
                     .parse()?,
-                backend_path: strings::optional("backend_path", given.backend_path)?
-                    .map(PathBuf::from),
+                backend_path: strings::optional_path("backend_path", given.backend_path)?,
                 num_threads: given.num_threads,
                 allow_tf32: given.allow_tf32 != 0,
                 embedding_cache_bytes: given.embedding_cache_bytes,
+                prediction_cache: Limits {
+                    entries: given.prediction_cache_entries as usize,
+                    bytes: given.prediction_cache_bytes,
+                },
                 image_cache: Limits {
                     entries: usize::try_from(given.image_cache_entries).unwrap_or(usize::MAX),
                     bytes: given.image_cache_bytes,
@@ -178,7 +189,8 @@ pub struct sam_mm_backend_info {
 c_struct!(sam_mm_backend_info);
 
 /// Tells which backend and device a context runs on; loads the backend and opens the device if that has not happened
-/// yet. On failure the error lists every path tried and why it was not taken. [any thread]
+/// yet, which is refused from inside a callback. On failure the error lists every path tried and why it was not taken.
+/// [any thread]
 ///
 /// # Safety
 /// `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.

@@ -60,9 +60,11 @@ pub extern "C" fn sam_mm_error_code(error: *const sam_mm_error) -> i32 {
 /// that is not a live error it says so. [any thread]
 #[unsafe(no_mangle)]
 pub extern "C" fn sam_mm_error_message(error: *const sam_mm_error) -> *const c_char {
-    message_at(error, 0)
-        .unwrap_or(c"not a live sam_mm_error")
-        .as_ptr()
+    let otherwise = match error.is_null() {
+        true => c"no error: the sam_mm_error is NULL",
+        false => c"not a live sam_mm_error: it was freed before, or never made by this library",
+    };
+    message_at(error, 0).unwrap_or(otherwise).as_ptr()
 }
 
 /// The cause behind an error: `depth` 0 is what caused the message, 1 what caused that, and so on; NULL past the last

@@ -14,6 +14,8 @@ const INDEX_BITS: u32 = if usize::BITS >= 64 { 24 } else { 12 };
 const GENERATION_SHIFT: u32 = INDEX_SHIFT + INDEX_BITS;
 const GENERATION_BITS: u32 = usize::BITS - GENERATION_SHIFT;
 const MAX_SLOTS: usize = 1 << INDEX_BITS;
+/// Tags of tables are 1 to this.
+const LAST_TAG: usize = 6;
 const LAST_GENERATION: usize = (1 << GENERATION_BITS) - 1;
 
 struct Slot<T> {
@@ -43,7 +45,7 @@ struct Key {
 impl<H, T> Table<H, T> {
     /// An empty table. `tag` tells its keys from those of other tables; `kind` names them in messages.
     pub const fn new(tag: usize, kind: &'static str) -> Self {
-        assert!(tag > 0 && tag < 1 << KIND_BITS);
+        assert!(tag > 0 && tag <= LAST_TAG && LAST_TAG < 1 << KIND_BITS);
         Self {
             tag,
             kind,
@@ -117,15 +119,16 @@ impl<H, T> Table<H, T> {
         if bits == 0 {
             return Err(self.refused(handle, "it is NULL"));
         }
-        if bits & 1 == 0 {
+        let (tag, generation) = (bits >> 1 & ((1 << KIND_BITS) - 1), bits >> GENERATION_SHIFT);
+        if bits & 1 == 0 || !(1..=LAST_TAG).contains(&tag) || generation == 0 {
             return Err(self.refused(handle, "it was never made by this library"));
         }
-        if bits >> 1 & ((1 << KIND_BITS) - 1) != self.tag {
+        if tag != self.tag {
             return Err(self.refused(handle, "it is a handle of another kind"));
         }
         Ok(Key {
             index: bits >> INDEX_SHIFT & (MAX_SLOTS - 1),
-            generation: bits >> GENERATION_SHIFT,
+            generation,
         })
     }
 
@@ -187,6 +190,20 @@ mod tests {
                 matches!(table.get(handle), Err(Error::InvalidHandle { .. })),
                 "{handle:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_made_up_number_is_not_told_to_be_a_handle_of_another_kind() {
+        let table = table();
+        let other: Table<Opaque, u32> = Table::new(4, "other");
+        let foreign = other.insert(Arc::new(9)).unwrap();
+        let said = |handle| table.get(handle).unwrap_err().to_string();
+        assert!(said(foreign).contains("another kind"));
+        // An odd number, one whose kind there is but which is of no generation, and one of no kind.
+        for made_up in [0x1234_5677_usize, 0x109, usize::MAX] {
+            let words = said(std::ptr::without_provenance_mut(made_up));
+            assert!(words.contains("never made"), "{words}");
         }
     }
 

@@ -10,7 +10,7 @@ use super::handle::Table;
 use super::model::{MODELS, sam_mm_model};
 use super::structs::{self, c_struct};
 use crate::error::Error;
-use crate::image::{ImageView, PixelFormat};
+use crate::image::{ImageView, PixelFormat, check_size};
 use crate::registered_image::RegisteredImage;
 
 /// Three bytes a pixel: red, green, blue.
@@ -24,8 +24,9 @@ pub const SAM_MM_FORMAT_BGRA8: u32 = 3;
 /// One byte a pixel.
 pub const SAM_MM_FORMAT_GRAY8: u32 = 4;
 
-/// An image, held as a copy of its pixels. Embeddings made from it are kept by the context until the image is freed.
-/// May be used from many threads at once.
+/// An image, held as a copy of its pixels. What was computed from it is kept by the context, for as long as the caches
+/// have room, also after the image is freed: another image of the same pixels finds it. May be used from many threads at
+/// once.
 #[allow(non_camel_case_types)]
 pub struct sam_mm_image {
     _opaque: [u8; 0],
@@ -52,6 +53,12 @@ pub struct sam_mm_image_desc {
     pub data: *const u8,
     /// Bytes readable at `data`, at least `row_stride * (height - 1)` plus the bytes of the last row's pixels.
     pub data_len: u64,
+    /// What tells this picture from others, as `content_id_len` bytes of the caller's choosing: a path with a time, a row of
+    /// a database. NULL (default): the MD5 of the pixels, a few milliseconds a megapixel when the image is first used. What
+    /// was computed for an image is given to every image of the same id and size, so it must change with the pixels.
+    pub content_id: *const u8,
+    /// Bytes at `content_id`, at most 4096.
+    pub content_id_len: u64,
 }
 
 c_struct!(sam_mm_image_desc);
@@ -73,8 +80,8 @@ pub unsafe extern "C" fn sam_mm_image_desc_init(
 /// prediction encodes the image, or `sam_mm_image_encode` does. [any thread]
 ///
 /// # Safety
-/// `desc` is valid for its `struct_size`, and its `data` for `data_len` bytes; `image` and `error` are NULL or valid
-/// places.
+/// `desc` is valid for its `struct_size`, its `data` for `data_len` bytes and its `content_id` for `content_id_len`;
+/// `image` and `error` are NULL or valid places.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sam_mm_image_create(
     context: *mut sam_mm_context,
@@ -90,14 +97,19 @@ pub unsafe extern "C" fn sam_mm_image_create(
             call.enter(&entry.core)?;
             let desc = structs::read(desc)?;
             let view = view(&desc)?;
-            image.write(IMAGES.insert(Arc::new(RegisteredImage::new(&entry.core, &view)?))?);
+            let content_id = content_id(&desc)?;
+            let mut made = RegisteredImage::new(&entry.core, &view)?;
+            if let Some(id) = content_id {
+                made = made.with_content_id(id);
+            }
+            image.write(IMAGES.insert(Arc::new(made))?);
             Ok(())
         })
     }
 }
 
 /// Runs the model's image encoder on an image now, so that the first prediction does not have to. Quick when the
-/// embedding is there already. [any thread]
+/// embedding is there already. Refused from inside a callback. [any thread]
 ///
 /// # Safety
 /// `error` is NULL or a valid place.
@@ -125,9 +137,35 @@ pub extern "C" fn sam_mm_image_free(image: *mut sam_mm_image) {
 }
 
 /// # Safety
+/// `desc.content_id` is NULL or points to `desc.content_id_len` readable bytes that live as long as `'a`.
+unsafe fn content_id<'a>(desc: &sam_mm_image_desc) -> Result<Option<&'a [u8]>, Error> {
+    const MOST: u64 = 4096;
+    let (id, len) = (desc.content_id, desc.content_id_len);
+    if id.is_null() && len == 0 {
+        return Ok(None);
+    }
+    if id.is_null() || len == 0 || len > MOST {
+        let reason = if id.is_null() {
+            format!("is {len}, but content_id is NULL")
+        } else {
+            format!(
+                "is {len}; an id has 1 to {MOST} bytes, and content_id is NULL when there is none"
+            )
+        };
+        return Err(Error::invalid_argument("content_id_len", reason));
+    }
+    // SAFETY: as promised by the caller, and not NULL.
+    Ok(Some(unsafe {
+        std::slice::from_raw_parts(id, len as usize)
+    }))
+}
+
+/// # Safety
 /// `desc.data` is NULL or points to `desc.data_len` readable bytes that live as long as `'a`.
 unsafe fn view<'a>(desc: &sam_mm_image_desc) -> Result<ImageView<'a>, Error> {
     let format = pixel_format(desc.format)?;
+    // First, as other fields of a size that cannot be make no sense either.
+    check_size(desc.width, desc.height)?;
     if desc.data.is_null() {
         return Err(Error::invalid_argument(
             "data",
@@ -144,7 +182,9 @@ unsafe fn view<'a>(desc: &sam_mm_image_desc) -> Result<ImageView<'a>, Error> {
     let row_stride = usize::try_from(row_stride).map_err(|_| {
         Error::invalid_argument(
             "row_stride",
-            format!("is {row_stride}, more than can be addressed"),
+            format!(
+                "is {row_stride} bytes, more than can be addressed; 0 means rows without a gap"
+            ),
         )
     })?;
     Ok(ImageView::new(

@@ -18,12 +18,14 @@ pub const SAM_MM_LOG_INFO: i32 = 3;
 pub const SAM_MM_LOG_DEBUG: i32 = 4;
 
 /// Receives one line of the log, without a line end. `message` is borrowed for the call. [callback, any thread, several
-/// at once] It must not let a C++ exception or a `longjmp` out.
+/// at once] It must not let a C++ exception or a `longjmp` out, and must not wait for another thread that calls the
+/// library. What it may call, docs/abi.md says under "Threads".
 #[allow(non_camel_case_types)]
 pub type sam_mm_log_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;
 
-/// Sends the lines of a context's log up to `max_level` to a callback; NULL removes the one there is. When this
+/// Sends the lines of a context's log up to `max_level` to a callback; NULL, with any level or 0, removes the one there is.
+/// When this
 /// function returns, the former callback is not running any more and its `user_data` may be freed; so it cannot be
 /// called from inside a callback. [any thread]
 ///
@@ -50,18 +52,21 @@ pub unsafe extern "C" fn sam_mm_log_set(
     }
 }
 
-/// The sink of a caller's callback.
+/// The sink of a caller's callback. Without one the level may be 0.
 pub(super) fn sink(
     callback: sam_mm_log_fn,
     user_data: *mut c_void,
     max_level: i32,
 ) -> Result<Option<(Level, Sink)>, Error> {
-    let Some(callback) = callback else {
-        return Ok(None);
-    };
-    let Some(level) = Level::from_number(max_level) else {
-        let reason = format!("{max_level} is none of SAM_MM_LOG_ERROR (1) to SAM_MM_LOG_DEBUG (4)");
-        return Err(Error::invalid_argument("log level", reason));
+    let (level, callback) = match (Level::from_number(max_level), callback) {
+        (Some(level), Some(callback)) => (level, callback),
+        (Some(_), None) => return Ok(None),
+        (None, None) if max_level == 0 => return Ok(None),
+        (None, _) => {
+            let reason =
+                format!("{max_level} is none of SAM_MM_LOG_ERROR (1) to SAM_MM_LOG_DEBUG (4)");
+            return Err(Error::invalid_argument("log level", reason));
+        }
     };
     let user_data = UserData(user_data);
     let sink = move |level: Level, message: &str| {

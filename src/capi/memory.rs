@@ -9,7 +9,7 @@ use super::strings;
 use super::structs::{self, c_struct};
 use crate::error::Error;
 use crate::memory::info::MemoryInfo;
-use crate::memory::manager::{EMBEDDING_CACHE, IMAGE_CACHE, OptimizeReport};
+use crate::memory::manager::{EMBEDDING_CACHE, IMAGE_CACHE, OptimizeReport, PREDICTION_CACHE};
 use crate::memory::probe::Source;
 use crate::memory::status::{Status, Tier};
 
@@ -273,14 +273,16 @@ pub struct sam_mm_optimize_report {
     pub host_process_before: u64,
     /// The same after.
     pub host_process_after: u64,
+    /// Bytes of predictions dropped from the context's cache. What results of the caller's hold stays.
+    pub prediction_cache_bytes: u64,
 }
 
 c_struct!(sam_mm_optimize_report);
 
-/// Gives memory back: processed images, then image embeddings, the least recently used first, then what the backend's
-/// allocator only keeps for reuse. With `force` 0 only what is short: so much that device memory falls below its warning
+/// Gives memory back: processed images, then predictions, then image embeddings, the least recently used first, then what
+/// the backend's allocator only keeps for reuse. With `force` 0 only what is short: so much that device memory falls below its warning
 /// threshold and into the budget, and host memory below its own; nothing when neither is reached. With any other value
-/// all that can be had. Dropped embeddings are made again when their image is next predicted on. `report` may be NULL.
+/// all that can be had. Dropped embeddings are made again when their image is next predicted on, predictions when they are asked for. `report` may be NULL.
 /// [any thread]
 ///
 /// # Safety
@@ -321,6 +323,7 @@ fn report_of(done: &OptimizeReport) -> sam_mm_optimize_report {
     to.performed = done.performed.into();
     to.embedding_cache_bytes = by(EMBEDDING_CACHE);
     to.image_cache_bytes = by(IMAGE_CACHE);
+    to.prediction_cache_bytes = by(PREDICTION_CACHE);
     to.allocator_bytes = done.optimized.allocator;
     let (before, after) = (&done.before, &done.after);
     let mut known = |bit, before: Option<u64>, after: Option<u64>| match (before, after) {

@@ -55,6 +55,10 @@ pub struct sam_mm_memory_report {
     pub peak_allocated: u64,
     /// Most bytes of host memory seen held by this process.
     pub peak_host_process: u64,
+    /// Predictions that were found in the cache.
+    pub prediction_hits: u64,
+    /// Predictions that had to be made.
+    pub prediction_misses: u64,
 }
 
 c_struct!(sam_mm_memory_report);
@@ -91,6 +95,8 @@ fn to_c(report: &Report) -> sam_mm_memory_report {
     to.operations_failed = report.operations.failed;
     to.embedding_hits = report.caches.embedding.hits;
     to.embedding_misses = report.caches.embedding.misses;
+    to.prediction_hits = report.caches.prediction.hits;
+    to.prediction_misses = report.caches.prediction.misses;
     to.optimizations = report.optimizations.count;
     to.optimized_bytes = report.optimizations.freed;
     to.recoveries_attempted = report.recoveries.attempted;

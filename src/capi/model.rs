@@ -1,7 +1,6 @@
 //! Models.
 
 use std::ffi::{CString, c_char};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::call::{call, call_init, clear, quiet};
@@ -53,7 +52,7 @@ pub struct sam_mm_model_options {
     pub path: *const c_char,
     /// Or the bytes of such a file in memory, borrowed for the call.
     pub data: *const u8,
-    /// Bytes at `data`.
+    /// Bytes at `data`; 0 (default) when that is NULL.
     pub data_len: u64,
 }
 
@@ -73,7 +72,7 @@ pub unsafe extern "C" fn sam_mm_model_options_init(
 }
 
 /// Loads a model onto the context's device; loads the backend first if that has not happened yet. `options` may be
-/// NULL for the built-in demo model. [any thread]
+/// NULL for the built-in demo model. Refused from inside a callback. [any thread]
 ///
 /// # Safety
 /// `options` is NULL or valid for its `struct_size`, and what it points to is as described there; `model` and `error`
@@ -200,13 +199,20 @@ fn precision(number: u32) -> Result<Precision, Error> {
 /// The pointers of `options` are as `sam_mm_model_options` says and live as long as `'a`.
 unsafe fn source<'a>(options: &sam_mm_model_options) -> Result<Source<'a>, Error> {
     // SAFETY: as promised by the caller.
-    let path = unsafe { strings::optional("path", options.path)? };
+    let path = unsafe { strings::optional_path("path", options.path)? };
     match (path, options.data.is_null()) {
         (Some(_), false) => Err(Error::invalid_argument(
             "data",
             "is given besides path; a model comes from one of them",
         )),
-        (Some(path), true) => Ok(Source::File(PathBuf::from(path))),
+        (Some(path), true) => Ok(Source::File(path)),
+        (None, true) if options.data_len > 0 => {
+            let reason = format!(
+                "is NULL, but data_len is {}; for the built-in demo model leave both at 0",
+                options.data_len
+            );
+            Err(Error::invalid_argument("data", reason))
+        }
         (None, true) => Ok(Source::Demo),
         (None, false) => {
             let len = usize::try_from(options.data_len)

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::arrays::array;
 use super::call::{call, call_init, clear};
 use super::error::sam_mm_error;
 use super::image::{IMAGES, sam_mm_image};
@@ -27,11 +26,12 @@ pub struct sam_mm_prompt {
     pub points: *const f32,
     /// `num_points` labels: 1 foreground, 0 background. NULL (default) when all are foreground.
     pub labels: *const i32,
-    /// Four values x0, y0, x1, y1, or NULL (default).
+    /// Four values x0, y0, x1, y1 with x0 < x1 and y0 < y1, or NULL (default).
     pub bounding_box: *const f32,
-    /// Low-resolution logits of an earlier result of the same model (`sam_mm_result_logits`), or NULL (default).
+    /// Low-resolution logits of an earlier result of the same model (`sam_mm_result_logits`), or NULL (default). Values
+    /// beyond ±1e6, which models cannot compute with, are refused.
     pub mask_input: *const f32,
-    /// Values at `mask_input`: `mask_size * mask_size` of the model.
+    /// Values at `mask_input`: `mask_size * mask_size` of the model; 0 (default) when that is NULL.
     pub mask_input_len: u64,
 }
 
@@ -60,7 +60,8 @@ pub struct sam_mm_predict_request {
     pub multimask: u32,
     /// `num_prompts` prompts, one after the other in memory; each asks for one object.
     pub prompts: *const sam_mm_prompt,
-    /// `num_boxes` boxes of four values x0, y0, x1, y1; each asks for one object, numbered after those of `prompts`.
+    /// `num_boxes` boxes of four values x0, y0, x1, y1, as in a prompt; each asks for one object, numbered after those of
+    /// `prompts`.
     pub boxes: *const f32,
     /// Prompts at `prompts`.
     pub num_prompts: u32,
@@ -84,7 +85,9 @@ pub unsafe extern "C" fn sam_mm_predict_request_init(
 }
 
 /// Predicts the masks of the objects that a request points at. Encodes the image first if this model has not seen it
-/// yet. Everything is copied: the request may be freed afterwards, and the result outlives model and image. [any thread]
+/// yet, and computes nothing when the same was predicted before and is still kept (`prediction_reused` of the result tells).
+/// Model and image are of the same context. Everything is copied: the request may be freed afterwards, and the result
+/// outlives model and image. Refused from inside a callback. [any thread]
 ///
 /// # Safety
 /// `request` and its prompts are valid for their `struct_size`, their arrays for the counts given; `result` and `error`
@@ -125,12 +128,22 @@ unsafe fn prompts<'a>(request: &sam_mm_predict_request) -> Result<Vec<Prompt<'a>
         .into());
     }
     let mut prompts = Vec::with_capacity(num_prompts + num_boxes);
+    if num_prompts > 0 && request.prompts.is_null() {
+        let reason = format!("is NULL, but num_prompts is {num_prompts}");
+        return Err(Error::invalid_argument("prompts", reason));
+    }
     if num_prompts > 0 {
         // SAFETY: as promised by the caller.
         unsafe { read_prompts(request.prompts, num_prompts, &mut prompts)? };
     }
     // SAFETY: as promised by the caller.
-    let boxes = unsafe { array("boxes", request.boxes, 4 * num_boxes)? };
+    let boxes = unsafe {
+        array(
+            Part::of_request("boxes", "num_boxes", num_boxes),
+            request.boxes,
+            4,
+        )?
+    };
     for corners in boxes.chunks_exact(4) {
         prompts.push(Prompt {
             bounding_box: corners.try_into().ok(),
@@ -181,30 +194,34 @@ unsafe fn prompt_of<'a>(index: usize, prompt: &sam_mm_prompt) -> Result<Prompt<'
         }
         .into());
     }
+    let part = |name, counted_by, count| Part {
+        prompt: Some(index),
+        name,
+        counted_by,
+        count,
+    };
     // SAFETY: as promised by the caller, here and below.
-    let points = unsafe { array("points", prompt.points, 2 * count)? };
+    let points = unsafe { array(part("points", "num_points", count), prompt.points, 2)? };
     let labels = match prompt.labels.is_null() {
         true => &ALL_FOREGROUND[..count],
         // SAFETY: see above.
-        false => unsafe { array("labels", prompt.labels, count)? },
+        false => unsafe { array(part("labels", "num_points", count), prompt.labels, 1)? },
     };
     let bounding_box = match prompt.bounding_box.is_null() {
         true => None,
         // SAFETY: see above.
-        false => unsafe { array("bounding_box", prompt.bounding_box, 4)? }
+        false => unsafe { array(part("bounding_box", "", 1), prompt.bounding_box, 4)? }
             .try_into()
             .ok(),
     };
     let mask_input = match prompt.mask_input.is_null() {
-        true => None,
-        // SAFETY: see above.
-        false => Some(unsafe {
-            array(
-                "mask_input",
-                prompt.mask_input,
-                mask_len(prompt.mask_input_len)?,
-            )?
-        }),
+        true if prompt.mask_input_len == 0 => None,
+        _ => {
+            let len = mask_len(prompt.mask_input_len)?;
+            let part = part("mask_input", "mask_input_len", len);
+            // SAFETY: see above.
+            Some(unsafe { array(part, prompt.mask_input, 1)? })
+        }
     };
     Ok(Prompt {
         points: points.as_chunks().0,
@@ -224,4 +241,54 @@ fn mask_len(given: u64) -> Result<usize, Error> {
         return Err(Error::invalid_argument("mask_input_len", reason));
     }
     Ok(given as usize)
+}
+
+/// An array of a caller, for messages.
+struct Part {
+    /// The prompt it belongs to; `None` for the request itself.
+    prompt: Option<usize>,
+    name: &'static str,
+    /// The field that tells how much there is, and what it says.
+    counted_by: &'static str,
+    count: usize,
+}
+
+impl Part {
+    fn of_request(name: &'static str, counted_by: &'static str, count: usize) -> Self {
+        Self {
+            prompt: None,
+            name,
+            counted_by,
+            count,
+        }
+    }
+
+    fn refused(&self, reason: String) -> Error {
+        let name = match self.prompt {
+            Some(prompt) => format!("{} of prompt {prompt}", self.name),
+            None => self.name.to_owned(),
+        };
+        Error::invalid_argument(name, reason)
+    }
+}
+
+/// # Safety
+/// `first` is NULL or points to as many times `each` values as `part` counts, which live as long as `'a`.
+unsafe fn array<'a, T>(part: Part, first: *const T, each: usize) -> Result<&'a [T], Error> {
+    if part.count == 0 {
+        return Ok(&[]);
+    }
+    if first.is_null() {
+        let reason = format!("is NULL, but {} is {}", part.counted_by, part.count);
+        return Err(part.refused(reason));
+    }
+    if !first.is_aligned() {
+        let reason = format!(
+            "lies at {first:p}, which is not aligned to {} bytes",
+            align_of::<T>()
+        );
+        return Err(part.refused(reason));
+    }
+    // SAFETY: as promised by the caller.
+    Ok(unsafe { std::slice::from_raw_parts(first, each * part.count) })
 }

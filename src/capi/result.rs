@@ -78,11 +78,11 @@ pub struct sam_mm_result_info {
     pub height: u32,
     /// Side of the square low-resolution logits.
     pub mask_size: u32,
-    /// 1 when the image had been encoded before, 0 when this prediction did it.
+    /// 1 when the image had been encoded before or its embedding was not needed, 0 when this prediction encoded it.
     pub embedding_reused: u32,
     /// Milliseconds that encoding the image took; 0 when `embedding_reused`.
     pub encode_ms: f64,
-    /// Milliseconds that decoding the prompts took.
+    /// Milliseconds that decoding the prompts took; 0 when `prediction_reused`.
     pub decode_ms: f64,
     /// 1 when the embedding was decoded on the CPU because the GPU had no room; else 0.
     pub on_cpu: u32,
@@ -93,6 +93,11 @@ pub struct sam_mm_result_info {
     pub chunked_attention: u32,
     /// `SAM_MM_RUNG_…`: what helped when memory had run out on the way to this result; the later one of two.
     pub recovered_by: u32,
+    /// 1 when the same had been predicted before and nothing was computed; then `on_cpu` and `precision` tell how it was
+    /// computed at that time.
+    pub prediction_reused: u32,
+    /// Zero; for later use.
+    pub reserved: u32,
 }
 
 /// Memory did not run out.
@@ -132,7 +137,8 @@ pub unsafe extern "C" fn sam_mm_result_describe(
             answer.mask_size = prediction.mask_size as u32;
             answer.embedding_reused = prediction.timings.encode_ms.is_none().into();
             answer.encode_ms = prediction.timings.encode_ms.unwrap_or(0.0);
-            answer.decode_ms = prediction.timings.decode_ms;
+            answer.decode_ms = prediction.timings.decode_ms.unwrap_or(0.0);
+            answer.prediction_reused = prediction.is_reused().into();
             describe_runs(prediction, &mut answer);
             structs::write(info, &answer)
         })
@@ -152,9 +158,11 @@ fn describe_runs(prediction: &Prediction, answer: &mut sam_mm_result_info) {
         answer.chunked_attention = (encoded.way.plan.attention == Attention::Chunked).into();
         answer.recovered_by = rung(encoded).unwrap_or(SAM_MM_RUNG_NONE);
     }
-    if let Some(decoded) = &prediction.decode_ran {
+    if let Some(decoded) = &prediction.ran {
         answer.on_cpu = (decoded.way.tier == Tier::Host && prediction.has_device).into();
         answer.precision = decoded.way.plan.precision.to_abi();
+    }
+    if let Some(decoded) = prediction.decode_ran() {
         answer.recovered_by = rung(decoded).unwrap_or(answer.recovered_by);
     }
 }
@@ -311,7 +319,8 @@ pub unsafe extern "C" fn sam_mm_result_bitmask(
 }
 
 /// Writes a mask at the size of the image into the caller's memory: `on_value` (1 to 255) in the mask, 0 outside. Bytes
-/// between the rows are left alone. [any thread]
+/// between the rows are left alone. `row_stride` is the number of bytes from one row to the next, at least the image's width;
+/// 0 means the width itself, rows without a gap. [any thread]
 ///
 /// # Safety
 /// `data` points to `data_len` writable bytes; `error` is NULL or a valid place.

@@ -12,7 +12,7 @@ pub const SAM_MM_ERR_UNSUPPORTED: i32 = 3;
 pub const SAM_MM_ERR_OUT_OF_MEMORY: i32 = 4;
 /// No backend plugin could be loaded; the message lists every path tried and why it failed.
 pub const SAM_MM_ERR_BACKEND_NOT_FOUND: i32 = 5;
-/// The backend failed.
+/// The backend failed, or its answer is not finite.
 pub const SAM_MM_ERR_BACKEND: i32 = 6;
 /// Something in the process conflicts with what is needed, such as another version of libtorch.
 pub const SAM_MM_ERR_CONFLICT: i32 = 7;

@@ -1,6 +1,7 @@
 //! Text that crosses the border: UTF-8, NUL-terminated.
 
 use std::ffi::{CStr, c_char};
+use std::path::PathBuf;
 
 use crate::error::Error;
 
@@ -30,6 +31,24 @@ pub unsafe fn optional<'a>(
     }
 }
 
+/// A path given by a caller, or `None` for NULL. An empty one leads nowhere, and would make messages without a name.
+///
+/// # Safety
+/// As for [`optional`].
+pub unsafe fn optional_path(
+    name: &'static str,
+    text: *const c_char,
+) -> Result<Option<PathBuf>, Error> {
+    // SAFETY: passed on from the caller.
+    match unsafe { optional(name, text)? } {
+        Some("") => Err(Error::invalid_argument(
+            name,
+            "is \"\", which is no path; leave it NULL for the default",
+        )),
+        path => Ok(path.map(PathBuf::from)),
+    }
+}
+
 /// Copies text into a fixed array, cut at a character when too long, always NUL-terminated.
 pub fn fill<const N: usize>(text: &str) -> [c_char; N] {
     let mut array = [0; N];
@@ -51,6 +70,18 @@ mod tests {
     fn text_too_long_is_cut_at_a_character_and_ends_with_nul() {
         let array: [c_char; 6] = fill("abcd€");
         assert_eq!(array.map(|byte| byte as u8), *b"abcd\0\0");
+    }
+
+    #[test]
+    fn an_empty_path_is_refused_in_quotes() {
+        // SAFETY: literals, and NULL is allowed.
+        unsafe {
+            let refused = optional_path("path", c"".as_ptr()).unwrap_err();
+            assert!(refused.to_string().starts_with("path is \"\""), "{refused}");
+            let given = optional_path("path", c"a/b".as_ptr()).unwrap();
+            assert_eq!(given, Some(PathBuf::from("a/b")));
+            assert_eq!(optional_path("path", std::ptr::null()).unwrap(), None);
+        }
     }
 
     #[test]

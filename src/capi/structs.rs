@@ -74,7 +74,8 @@ pub unsafe fn read<T: CStruct>(source: *const T) -> Result<T, Error> {
     Ok(value)
 }
 
-/// Writes as much of a struct as the caller's `struct_size` has room for, and leaves that field as it was.
+/// Writes as much of a struct as the caller's `struct_size` has room for, and leaves that field as it was. What a larger one
+/// has behind is zeroed: fields of a newer header must not seem to have been filled.
 ///
 /// # Safety
 /// As for [`read`], and writable.
@@ -82,13 +83,15 @@ pub unsafe fn write<T: CStruct>(target: *mut T, value: &T) -> Result<(), Error> 
     // SAFETY: as promised by the caller.
     let given = unsafe { declared_size(target)? };
     let start = size_of::<u32>();
+    let known = given.min(size_of::<T>());
     // SAFETY: at least `given` bytes are writable.
     unsafe {
         std::ptr::copy_nonoverlapping(
             std::ptr::from_ref(value).cast::<u8>().add(start),
             target.cast::<u8>().add(start),
-            given.min(size_of::<T>()) - start,
+            known - start,
         );
+        std::ptr::write_bytes(target.cast::<u8>().add(known), 0, given - known);
     }
     Ok(())
 }
@@ -131,7 +134,8 @@ unsafe fn declared_size<T: CStruct>(at: *const T) -> Result<usize, Error> {
 
 fn check_place<T: CStruct>(at: *const T) -> Result<(), Error> {
     if at.is_null() {
-        return Err(Error::invalid_argument(T::NAME, "is NULL"));
+        let name = format!("{} ({})", argument::<T>(), T::NAME);
+        return Err(Error::invalid_argument(name, "is NULL"));
     }
     if !at.is_aligned() {
         let reason = format!(
@@ -141,6 +145,11 @@ fn check_place<T: CStruct>(at: *const T) -> Result<(), Error> {
         return Err(Error::invalid_argument(T::NAME, reason));
     }
     Ok(())
+}
+
+/// What functions call their argument of this type: the last word of its name.
+fn argument<T: CStruct>() -> &'static str {
+    T::NAME.rsplit('_').next().unwrap_or(T::NAME)
 }
 
 fn check_size<T: CStruct>(given: u32) -> Result<usize, Error> {
@@ -236,6 +245,24 @@ mod tests {
                 a: 5,
                 b: -1.0
             }
+        );
+    }
+
+    #[test]
+    fn what_a_larger_output_has_behind_is_zeroed() {
+        let mut out = Larger {
+            sample: Sample {
+                struct_size: 24,
+                a: 0,
+                b: 0.0,
+            },
+            later: u64::MAX,
+        };
+        // SAFETY: 24 bytes are writable.
+        unsafe { write((&raw mut out).cast::<Sample>(), &Sample::defaults()) }.unwrap();
+        assert_eq!(
+            (out.sample.struct_size, out.sample.a, out.later),
+            (24, 7, 0)
         );
     }
 

@@ -16,7 +16,7 @@ pub enum ImageError {
     },
     /// A side is longer than [`MAX_SIDE`], or there are more than [`MAX_PIXELS`] pixels.
     #[error(
-        "an image of {width} x {height} pixels is too large; a side may have {} pixels and an image {}",
+        "an image of {width} x {height} pixels is too large; a side may have at most {} pixels and an image {}",
         MAX_SIDE,
         MAX_PIXELS
     )]
@@ -28,7 +28,8 @@ pub enum ImageError {
     },
     /// Rows overlap: the stride is shorter than a row.
     #[error(
-        "a row stride of {row_stride} bytes is shorter than a row of {width} {format} pixels, which takes {needed} bytes"
+        "a row stride of {row_stride} bytes is shorter than a row of {width} {format} pixels, which takes {needed} bytes; it counts \
+         bytes, not pixels, and 0 means rows without a gap"
     )]
     StrideTooShort {
         /// Bytes from one row to the next, as given.

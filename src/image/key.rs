@@ -4,12 +4,26 @@ use std::fmt;
 
 use md5::{Digest, Md5};
 
-/// MD5 of an image's size and pixels: the same picture has the same key however it was laid out in memory (RGB or BGR,
+/// Stands where a picture's size does, in the digest of an id: no picture has this size, so that no id has the key of
+/// any pixels.
+const NO_SIZE: u32 = u32::MAX;
+
+/// MD5 of an image's size and pixels, or of its size and an id that its owner gave it. Of pixels: the same picture has the same key however it was laid out in memory (RGB or BGR,
 /// with alpha, with padded rows, gray or the same grays as RGB), and the same bytes under another size have another.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ImageKey([u8; 16]);
 
 impl ImageKey {
+    /// Key of a picture that its owner tells from others by an id: a path with a time, a row of a database. The same id
+    /// with another size is another picture.
+    pub fn of_content_id(id: &[u8], width: u32, height: u32) -> Self {
+        let mut md5 = begin(NO_SIZE, NO_SIZE);
+        md5.update(width.to_le_bytes());
+        md5.update(height.to_le_bytes());
+        md5.update(id);
+        Self(md5.finalize().into())
+    }
+
     /// The digest.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0

@@ -23,4 +23,4 @@ pub use owned::Image;
 pub use pixel_format::PixelFormat;
 pub use preprocess::{ModelInput, ResizeMode, SampleType, Samples, preprocess, resized_size};
 pub use resample::Interpolation;
-pub use view::{ImageView, MAX_PIXELS, MAX_SIDE};
+pub use view::{ImageView, MAX_PIXELS, MAX_SIDE, check_size};

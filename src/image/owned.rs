@@ -45,6 +45,15 @@ impl Image {
         })
     }
 
+    /// The same picture, told from others by an id of its owner's instead of its pixels.
+    pub fn with_content_id(self, id: &[u8]) -> Self {
+        let key = ImageKey::of_content_id(id, self.width, self.height);
+        Self {
+            key: OnceLock::from(key),
+            ..self
+        }
+    }
+
     /// [`PixelFormat::Rgb8`] or [`PixelFormat::Gray8`].
     pub const fn format(&self) -> PixelFormat {
         self.format
@@ -68,6 +77,11 @@ impl Image {
     /// Bytes of memory the pixels take.
     pub fn size_bytes(&self) -> usize {
         self.pixels.len()
+    }
+
+    /// Whether [`key`](Self::key) is there already.
+    pub fn has_key(&self) -> bool {
+        self.key.get().is_some()
     }
 
     /// The picture's identity. Computed by the first call, a few milliseconds per megapixel, and kept.

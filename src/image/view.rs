@@ -98,7 +98,10 @@ impl<'a> ImageView<'a> {
 }
 
 /// Refuses sizes that no image may have.
-pub(super) fn check_size(width: u32, height: u32) -> Result<(), ImageError> {
+///
+/// # Errors
+/// [`ImageError::Empty`] or [`ImageError::TooLarge`], with the size.
+pub fn check_size(width: u32, height: u32) -> Result<(), ImageError> {
     if width == 0 || height == 0 {
         return Err(ImageError::Empty { width, height });
     }

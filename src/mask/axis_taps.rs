@@ -105,6 +105,14 @@ impl AxisTaps {
         self.starting_before[cells.start as usize]..self.ended_at[cells.end as usize]
     }
 
+    /// Bytes besides the struct itself.
+    pub fn heap_bytes(&self) -> usize {
+        size_of_val(&*self.taps)
+            + size_of_val(&*self.windows)
+            + size_of_val(&*self.starting_before)
+            + size_of_val(&*self.ended_at)
+    }
+
     /// Number of outputs.
     pub fn len(&self) -> u32 {
         self.taps.len() as u32

@@ -62,7 +62,9 @@ pub enum MaskError {
         mask_size: u32,
     },
     /// Rows of the target buffer overlap.
-    #[error("a row stride of {row_stride} bytes is shorter than a mask row of {width} bytes")]
+    #[error(
+        "a row stride of {row_stride} bytes is shorter than a mask row of {width} bytes; 0 means rows without a gap"
+    )]
     StrideTooShort {
         /// Bytes from one row to the next, as given.
         row_stride: usize,

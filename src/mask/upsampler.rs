@@ -77,6 +77,11 @@ impl Upsampler {
         })
     }
 
+    /// Bytes it takes.
+    pub fn bytes(&self) -> u64 {
+        (size_of::<Self>() + self.columns.heap_bytes() + self.rows.heap_bytes()) as u64
+    }
+
     /// Cells a side of the logits.
     pub const fn mask_size(&self) -> u32 {
         self.mask_size

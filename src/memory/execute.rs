@@ -48,6 +48,12 @@ pub fn execute<T>(
 /// Every way to run an operation as things are, the best first.
 pub type Candidates<'a> = dyn Fn() -> Result<Vec<Candidate>, Error> + 'a;
 
+/// The way that an operation would be run now, if any fits.
+pub fn foresee(manager: &MemoryManager, candidates: &[Candidate]) -> Option<Way> {
+    let (supply, _) = manager.supply();
+    Some(choose(candidates, &supply).ok()?.way)
+}
+
 fn planned<T>(
     manager: &MemoryManager,
     operation: &str,

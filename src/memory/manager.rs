@@ -179,15 +179,17 @@ impl MemoryManager {
     /// # Errors
     /// Why not.
     pub fn should_cache(&self, tier: Tier) -> Result<(), NotKept> {
+        if tier == Tier::Host {
+            // The host answers at once; a GPU's driver, which may not, has no say in this.
+            let host = HostMemory::read();
+            return status::should_cache_in(tier, &self.unread(), host.as_ref(), &self.config);
+        }
         let taken = self.taken(self.config.snapshot_max_age);
         let (reading, host) = match &taken {
             Some(taken) => (taken.reading, taken.host),
             None => (self.unread(), HostMemory::read()),
         };
-        match tier {
-            Tier::Device => status::should_cache(&reading, host.as_ref(), &self.config),
-            Tier::Host => status::should_cache_in(tier, &reading, host.as_ref(), &self.config),
-        }
+        status::should_cache(&reading, host.as_ref(), &self.config)
     }
 
     /// Gives memory back: what is short, or with `force` everything that can be had.
@@ -467,6 +469,8 @@ impl Drop for MemoryManager {
 
 /// Name of the consumers that hold image embeddings.
 pub const EMBEDDING_CACHE: &str = "embedding cache";
+/// Name of the consumer that holds predictions.
+pub const PREDICTION_CACHE: &str = "prediction cache";
 /// Name of the consumer that holds processed images.
 pub const IMAGE_CACHE: &str = "image cache";
 

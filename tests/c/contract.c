@@ -20,7 +20,8 @@ static void versions_and_names(void) {
     CHECK(sam_mm_abi_version() == SAM_MM_ABI_VERSION);
     CHECK(strcmp(sam_mm_status_name(SAM_MM_ERR_OUT_OF_MEMORY), "SAM_MM_ERR_OUT_OF_MEMORY") == 0);
     CHECK(strcmp(sam_mm_status_name(-7), "unknown status") == 0);
-    CHECK(sam_mm_error_code(NULL) == SAM_MM_ERR_INVALID_HANDLE && sam_mm_error_message(NULL) != NULL);
+    CHECK(sam_mm_error_code(NULL) == SAM_MM_ERR_INVALID_HANDLE);
+    CHECK(strstr(sam_mm_error_message(NULL), "no error") != NULL);
     CHECK(sam_mm_error_cause(NULL, 0) == NULL);
 }
 
@@ -72,11 +73,17 @@ static void options_are_checked(void) {
     options.struct_size = sizeof options;
     options.device = "tpu:0";
     FAILS(sam_mm_init(&options, &context, &error), SAM_MM_ERR_INVALID_ARGUMENT, "tpu:0");
+    options.device = NULL;
+    options.backend_path = "";
+    FAILS(sam_mm_init(&options, &context, &error), SAM_MM_ERR_INVALID_ARGUMENT, "backend_path is \"\"");
+    options.backend_path = NULL;
     options.device = "caf\xe9";
     FAILS(sam_mm_init(&options, &context, &error), SAM_MM_ERR_INVALID_ARGUMENT, "UTF-8");
     options.device = NULL;
     options.log_callback = count_line;
     options.log_level = 99;
+    FAILS(sam_mm_init(&options, &context, &error), SAM_MM_ERR_INVALID_ARGUMENT, "99");
+    options.log_callback = NULL;
     FAILS(sam_mm_init(&options, &context, &error), SAM_MM_ERR_INVALID_ARGUMENT, "99");
 
     CHECK(sam_mm_options_init(&newer.options, sizeof newer) == SAM_MM_OK && newer.later == 0);
@@ -90,12 +97,20 @@ static void images_are_checked(sam_mm_context *context) {
     sam_mm_image *image = (sam_mm_image *)&image;
     sam_mm_image_desc desc = description();
 
-    FAILS(sam_mm_image_create(context, NULL, &image, &error), SAM_MM_ERR_INVALID_ARGUMENT, "sam_mm_image_desc is NULL");
+    FAILS(sam_mm_image_create(context, NULL, &image, &error), SAM_MM_ERR_INVALID_ARGUMENT, "desc (sam_mm_image_desc) is NULL");
     CHECK(image == NULL);
     FAILS(sam_mm_image_create(NULL, &desc, &image, &error), SAM_MM_ERR_INVALID_HANDLE, "NULL");
     FAILS(sam_mm_image_create((sam_mm_context *)&desc, &desc, &image, &error), SAM_MM_ERR_INVALID_HANDLE, "never made");
     desc.format = 17;
     FAILS(sam_mm_image_create(context, &desc, &image, &error), SAM_MM_ERR_INVALID_ARGUMENT, "17");
+    desc = description();
+    desc.content_id_len = 5;
+    FAILS(sam_mm_image_create(context, &desc, &image, &error), SAM_MM_ERR_INVALID_ARGUMENT, "content_id is NULL");
+    desc.content_id = pixels;
+    desc.content_id_len = 0;
+    FAILS(sam_mm_image_create(context, &desc, &image, &error), SAM_MM_ERR_INVALID_ARGUMENT, "content_id_len is 0");
+    desc.content_id_len = 4097;
+    FAILS(sam_mm_image_create(context, &desc, &image, &error), SAM_MM_ERR_INVALID_ARGUMENT, "4097");
     desc = description();
     desc.data = NULL;
     FAILS(sam_mm_image_create(context, &desc, &image, &error), SAM_MM_ERR_INVALID_ARGUMENT, "data is NULL");
@@ -112,8 +127,21 @@ static void images_are_checked(sam_mm_context *context) {
     desc.width = desc.height = 0xffffffffu;
     FAILS(sam_mm_image_create(context, &desc, &image, &error), SAM_MM_ERR_INVALID_ARGUMENT, "4294967295");
     desc = description();
+    desc.width = desc.height = 65535;
+    desc.data_len = UINT64_MAX;
+    FAILS(sam_mm_image_create(context, &desc, &image, &error), SAM_MM_ERR_INVALID_ARGUMENT, "1073741824");
+    desc = description();
     desc.row_stride = UINT64_MAX;
     FAILS(sam_mm_image_create(context, &desc, &image, &error), SAM_MM_ERR_INVALID_ARGUMENT, "");
+}
+
+static void models_are_checked(sam_mm_context *context) {
+    sam_mm_model *model = (sam_mm_model *)&model;
+    sam_mm_model_options options;
+    CHECK(sam_mm_model_options_init(&options, sizeof options) == SAM_MM_OK);
+    options.data_len = 5;
+    FAILS(sam_mm_model_load(context, &options, &model, &error), SAM_MM_ERR_INVALID_ARGUMENT, "data is NULL, but data_len is 5");
+    CHECK(model == NULL);
 }
 
 static sam_mm_prompt click(const float *point) {
@@ -151,10 +179,10 @@ static void prompts_are_checked(sam_mm_model *model, sam_mm_image *image) {
     request.num_prompts = 4000000000u;
     REFUSED("4000000000");
     request = asking(NULL, 1);
-    REFUSED("NULL");
+    REFUSED("prompts is NULL, but num_prompts is 1");
     request = asking(&prompt, 1);
     request.num_boxes = 1;
-    REFUSED("boxes is NULL");
+    REFUSED("boxes is NULL, but num_boxes is 1");
 
     request = asking(&prompt, 1);
     prompt.num_points = 0;
@@ -169,18 +197,22 @@ static void prompts_are_checked(sam_mm_model *model, sam_mm_image *image) {
     bad[0] = -1;
     REFUSED("-1");
     prompt = click(NULL);
-    REFUSED("points is NULL");
+    REFUSED("points of prompt 0 is NULL, but num_points is 1");
     prompt = click(here);
     prompt.labels = &label;
     REFUSED("label 7");
     prompt = click(here);
     prompt.bounding_box = box;
     REFUSED("inside out");
+    box[2] = box[0];
+    REFUSED("no area");
     prompt = click(here);
     prompt.mask_input = logits;
     REFUSED("mask_input_len");
     prompt.mask_input_len = 9;
     REFUSED("9 values");
+    prompt.mask_input = NULL;
+    REFUSED("mask_input of prompt 0 is NULL, but mask_input_len is 9");
     prompt = click(here);
     prompt.struct_size = 1u << 30;
     REFUSED("struct_size");
@@ -191,7 +223,7 @@ static void every_form_of_a_mask_agrees(const sam_mm_result *result, uint32_t in
     sam_mm_bitmask mask = {.struct_size = sizeof mask};
     sam_mm_rle rle = {.struct_size = sizeof rle};
     sam_mm_polygons polygons = {.struct_size = sizeof polygons};
-    unsigned char copy[HEIGHT][WIDTH + 5];
+    unsigned char copy[HEIGHT][WIDTH + 5], packed[HEIGHT][WIDTH];
     uint64_t area = 0, sum = 0, inside = 0;
     double twice_signed_area = 0;
     uint32_t x, y, i;
@@ -200,11 +232,13 @@ static void every_form_of_a_mask_agrees(const sam_mm_result *result, uint32_t in
     OK(sam_mm_result_bitmask(result, index, &mask, &error));
     CHECK(mask.width == WIDTH && mask.height == HEIGHT && mask.row_stride >= WIDTH);
     memset(copy, 77, sizeof copy);
+    memset(packed, 77, sizeof packed);
     OK(sam_mm_result_bitmask_copy(result, index, 255, &copy[0][0], sizeof copy, sizeof copy[0], &error));
+    OK(sam_mm_result_bitmask_copy(result, index, 255, &packed[0][0], sizeof packed, 0, &error));
     for (y = 0; y < HEIGHT; ++y) {
         for (x = 0; x < WIDTH; ++x) {
             unsigned char pixel = mask.data[y * mask.row_stride + x];
-            CHECK(pixel <= 1 && copy[y][x] == 255 * pixel);
+            CHECK(pixel <= 1 && copy[y][x] == 255 * pixel && packed[y][x] == copy[y][x]);
             area += pixel;
         }
         CHECK(y + 1 == HEIGHT || (copy[y][WIDTH] == 77 && copy[y][WIDTH + 4] == 77));
@@ -277,6 +311,40 @@ static void a_result_outlives_its_parents(sam_mm_model *model, sam_mm_image *ima
     FAILS(sam_mm_result_describe(result, &info, &error), SAM_MM_ERR_INVALID_HANDLE, "sam_mm_result");
 }
 
+/* Whether a click on an image of this description was answered from the cache. */
+static int clicked_before(sam_mm_context *context, sam_mm_model *model, const sam_mm_image_desc *desc) {
+    static const float here[2] = {41, 23};
+    sam_mm_prompt prompt = click(here);
+    sam_mm_predict_request request = asking(&prompt, 1);
+    sam_mm_result_info info = {.struct_size = sizeof info};
+    sam_mm_image *image;
+    sam_mm_result *result;
+    OK(sam_mm_image_create(context, desc, &image, &error));
+    OK(sam_predict(model, image, &request, &result, &error));
+    sam_mm_image_free(image);
+    OK(sam_mm_result_describe(result, &info, &error));
+    CHECK(!info.prediction_reused || (info.embedding_reused == 1 && info.decode_ms == 0));
+    sam_mm_result_free(result);
+    return (int)info.prediction_reused;
+}
+
+static void the_same_picture_is_known_again(sam_mm_context *context, sam_mm_model *model) {
+    static const unsigned char name[] = "a picture of the test";
+    sam_mm_memory_report report = {.struct_size = sizeof report};
+    sam_mm_image_desc desc = description();
+    CHECK(!clicked_before(context, model, &desc));
+    CHECK(clicked_before(context, model, &desc));
+    desc.content_id = name;
+    desc.content_id_len = sizeof name;
+    CHECK(!clicked_before(context, model, &desc));
+    pixels[0] ^= 1;
+    CHECK(clicked_before(context, model, &desc));
+    desc.content_id_len -= 1;
+    CHECK(!clicked_before(context, model, &desc));
+    OK(sam_mm_memory_describe(context, &report, &error));
+    CHECK(report.prediction_hits == 2 && report.prediction_misses == 3);
+}
+
 static void the_log_stops_when_told(sam_mm_context *context) {
     sam_mm_optimize_report report = {.struct_size = sizeof report};
     int before;
@@ -287,6 +355,7 @@ static void the_log_stops_when_told(sam_mm_context *context) {
     before = log_lines;
     OK(sam_optimize(context, 1, NULL, &error));
     CHECK(log_lines == before);
+    FAILS(sam_mm_log_set(context, NULL, NULL, 77, &error), SAM_MM_ERR_INVALID_ARGUMENT, "77");
     FAILS(sam_mm_log_set(NULL, NULL, NULL, 0, &error), SAM_MM_ERR_INVALID_HANDLE, "NULL");
 }
 
@@ -314,6 +383,7 @@ int main(int argc, char **argv) {
 
     context = make_context(argv[1]);
     images_are_checked(context);
+    models_are_checked(context);
     OK(sam_mm_backend_describe(context, &backend, &error));
     CHECK(backend.name[0] != '\0' && strcmp(backend.device, "cpu") == 0 && backend.trail[0] != '\0');
     OK(sam_mm_model_load(context, NULL, &model, &error));
@@ -328,6 +398,7 @@ int main(int argc, char **argv) {
     sam_mm_image_free(foreign);
     sam_mm_destroy(other);
 
+    the_same_picture_is_known_again(context, model);
     OK(sam_mm_image_encode(image, model, &error));
     OK(sam_mem_info(context, &memory, &error));
     CHECK(memory.embedding_cache > 0 && memory.formatted[0] != '\0');

@@ -761,16 +761,16 @@ static void places_that_are_none_are_refused(sam_mm_context *context) {
     sam_mm_optimize_report done = {.struct_size = 0};
     uint32_t answer = 7;
 #define REFUSED(call, text) FAILS(call, SAM_MM_ERR_INVALID_ARGUMENT, text)
-    REFUSED(sam_mem_info(context, NULL, &error), "sam_mm_memory_info is NULL");
-    REFUSED(sam_mm_memory_check(context, NULL, &error), "sam_mm_memory_status is NULL");
+    REFUSED(sam_mem_info(context, NULL, &error), "info (sam_mm_memory_info) is NULL");
+    REFUSED(sam_mm_memory_check(context, NULL, &error), "status (sam_mm_memory_status) is NULL");
     REFUSED(sam_mm_memory_check(context, &how_full, &error), "struct_size 2");
     REFUSED(sam_mm_memory_should_cache(context, SAM_MM_TIER_HOST, NULL, &error), "may_cache is NULL");
     REFUSED(sam_mm_memory_should_cache(context, 7, &answer, &error), "tier is 7");
     CHECK(answer == 0);
     REFUSED(sam_optimize(context, 0, &done, &error), "struct_size 0");
     REFUSED(sam_mm_memory_event_poll(context, &event, NULL, &error), "has_event is NULL");
-    REFUSED(sam_mm_memory_event_poll(context, NULL, &answer, &error), "sam_mm_memory_event is NULL");
-    REFUSED(sam_mm_memory_describe(context, NULL, &error), "sam_mm_memory_report is NULL");
+    REFUSED(sam_mm_memory_event_poll(context, NULL, &answer, &error), "event (sam_mm_memory_event) is NULL");
+    REFUSED(sam_mm_memory_describe(context, NULL, &error), "report (sam_mm_memory_report) is NULL");
 #undef REFUSED
     /* An error is not wanted by everybody. */
     CHECK(sam_mem_info(context, NULL, NULL) == SAM_MM_ERR_INVALID_ARGUMENT);

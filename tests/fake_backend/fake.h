@@ -63,6 +63,8 @@ typedef struct {
   uint64_t decode_workspace;
   char family[32];
   char variant[32];
+  /* 1: scores are NaN; 2: the first logit of each mask is infinite. */
+  uint32_t spoilt;
 } fake_config;
 
 typedef struct {

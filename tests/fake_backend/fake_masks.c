@@ -65,4 +65,9 @@ void fake_draw(const fake_config *config, const fake_features *features, const f
     }
   }
   *score = 0.5f + features->brightness / 4 + (float)(features->checksum & 0xffff) / 524288.0f - (float)index / 16;
+  if (config->spoilt == 1) {
+    *score = NAN;
+  } else if (config->spoilt == 2) {
+    logits[0] = HUGE_VALF;
+  }
 }

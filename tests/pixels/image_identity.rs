@@ -52,6 +52,19 @@ proptest! {
 }
 
 #[test]
+fn an_id_stands_for_the_pixels_and_is_told_apart_by_size_and_from_all_pixels() {
+    let rgb = drawing::rgb("noise", 4, 4);
+    let image = |width, height| laid_out(PixelFormat::Rgb8, width, height, &rgb, 0);
+    let named = image(4, 4).with_content_id(b"one");
+    assert!(named.has_key() && !image(4, 4).has_key());
+    let other = laid_out(PixelFormat::Rgb8, 4, 4, &[9; 48], 0).with_content_id(b"one");
+    assert_eq!(named.key(), other.key());
+    assert_ne!(named.key(), image(4, 4).with_content_id(b"two").key());
+    assert_ne!(named.key(), image(8, 2).with_content_id(b"one").key());
+    assert_ne!(image(4, 4).with_content_id(&rgb).key(), image(4, 4).key());
+}
+
+#[test]
 fn the_same_bytes_in_another_size_have_another_key() {
     let rgb = drawing::rgb("noise", 4, 4);
     let keys = [(4, 4), (2, 8), (8, 2), (16, 1), (1, 16)]

@@ -9,3 +9,4 @@ pub mod fake_gpu;
 pub mod gpu_session;
 pub mod library;
 pub mod scripted;
+pub mod setup;

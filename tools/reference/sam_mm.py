@@ -30,7 +30,8 @@ class Options(Struct):
     _fields_ = [
         ("struct_size", ct.c_uint32), ("num_threads", ct.c_uint32), ("device", ct.c_char_p), ("backend_path", ct.c_char_p),
         ("log_callback", ct.c_void_p), ("log_user_data", ct.c_void_p), ("log_level", ct.c_int32), ("allow_tf32", ct.c_uint32),
-        ("embedding_cache_bytes", ct.c_uint64),
+        ("embedding_cache_bytes", ct.c_uint64), ("memory", ct.c_void_p), ("prediction_cache_bytes", ct.c_uint64),
+        ("prediction_cache_entries", ct.c_uint32), ("reserved", ct.c_uint32),
     ]
 
 
@@ -103,14 +104,14 @@ class Prompt:
 
 
 class SamMm:
-    """A context with one model."""
+    """A context with one model. `options` are further fields of `sam_mm_options`."""
 
-    def __init__(self, checkpoint: str, threads: int, device: str = "cpu", library: str | None = None):
+    def __init__(self, checkpoint: str, threads: int, device: str = "cpu", library: str | None = None, **options):
         self.lib = ct.CDLL(library or os.environ["SAM_MM_LIBRARY"])
         for name in ("error_message", "error_cause", "status_name", "version"):
             getattr(self.lib, f"sam_mm_{name}").restype = ct.c_char_p
         self.context, self.model = Handle(), Handle()
-        options = Options(self.lib, num_threads=threads, device=device.encode())
+        options = Options(self.lib, num_threads=threads, device=device.encode(), **options)
         self.call("sam_mm_init", ct.byref(options), ct.byref(self.context))
         model_options = ModelOptions(self.lib, path=os.fsencode(checkpoint))
         self.call("sam_mm_model_load", self.context, ct.byref(model_options), ct.byref(self.model))

@@ -32,8 +32,39 @@ pub enum Task {
     Bench(BenchOptions),
     /// Runs the conformance suite on a backend plugin.
     Conformance(ConformanceOptions),
+    /// Plays what can happen to a session, without the hardware that it happens on.
+    #[command(subcommand)]
+    Simulate(Simulation),
+    /// Checks memory management on a real GPU. Exit status 3: there is none, so nothing was checked.
+    GpuCheck(GpuCheckOptions),
     /// Installs the library with cargo-c and builds the C example with pkg-config alone.
     InstallCheck,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Simulation {
+    /// Memory running short: scenarios and random sessions on pretended GPUs.
+    Memory(SimulateOptions),
+}
+
+#[derive(Debug, Args)]
+pub struct SimulateOptions {
+    /// Seed of the random sessions; by default another one each time.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// How many random sessions.
+    #[arg(long, default_value_t = 10_000)]
+    pub sequences: u64,
+    /// Only the scenarios whose name contains this.
+    #[arg(long, default_value = "")]
+    pub only: String,
+}
+
+#[derive(Debug, Args)]
+pub struct GpuCheckOptions {
+    /// The checkpoint to check with; without it the demo model, which takes little memory.
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -73,7 +104,8 @@ pub struct DemoOptions {
 
 #[derive(Debug, Args)]
 pub struct TestOptions {
-    /// Run only the tests whose name contains this.
+    /// Run only the tests whose name contains this. `memory` stands for all that is about it, and with
+    /// TEST_MEMORY_FRACTIONS=0.9,0.7,0.5 allocates under each of these fractions as well.
     pub filter: Option<String>,
 }
 

@@ -11,6 +11,7 @@ mod demo;
 mod install_check;
 mod libtorch;
 mod lint;
+mod memory_lab;
 mod parity;
 mod paths;
 mod process;
@@ -23,7 +24,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use arguments::{Arguments, Task};
+use arguments::{Arguments, Simulation, Task};
+use memory_lab::NotRun;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -31,6 +33,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
+            if error.is::<NotRun>() {
+                return ExitCode::from(NotRun::EXIT_STATUS);
+            }
             ExitCode::FAILURE
         }
     }
@@ -46,6 +51,8 @@ fn run(arguments: &Arguments) -> Result<()> {
         Task::Parity(options) => parity::run(options, libtorch),
         Task::Bench(options) => bench::run(options, libtorch),
         Task::Conformance(options) => conformance::run(options, libtorch),
+        Task::Simulate(Simulation::Memory(options)) => memory_lab::simulate(options),
+        Task::GpuCheck(options) => memory_lab::gpu_check(options, libtorch),
         Task::InstallCheck => install_check::run(libtorch),
     }
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test of the workspace, with a count at the end.
 
+use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::Stdio;
@@ -7,26 +8,29 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 
 use crate::arguments::TestOptions;
-use crate::{libtorch, process};
+use crate::{libtorch, memory_lab, process};
 
 pub fn run(options: &TestOptions, existing: Option<&Path>) -> Result<()> {
-    let libtorch = libtorch::ensure(existing)?;
-    let mut command = process::cargo();
-    command.args(["test", "--workspace", "--no-fail-fast"]);
-    command.args(&options.filter);
-    libtorch.set_for_build(&mut command);
-    libtorch.set_for_callers(&mut command);
-    libtorch.set_for_linked(&mut command)?;
-    let mut child = command.stdout(Stdio::piped()).spawn()?;
     let mut counts = Counts::default();
-    for line in BufReader::new(child.stdout.take().context("its output is piped")?).lines() {
-        let line = line?;
-        counts.add_line(&line);
-        writeln!(std::io::stdout(), "{line}")?;
-    }
-    let status = child.wait()?;
-    println!("\n{}", counts.summary(status.success()));
-    if !status.success() || counts.failed > 0 {
+    let succeeded = match options.filter.as_deref() {
+        Some(MEMORY) => {
+            // Files of tests that are about it as a whole, then tests that have it in their name.
+            let runs: [&[&str]; 3] = [
+                &["--package", "sam-mm", "--test", "memory_*"],
+                &["--package", "sam-mm", "--lib", "--test", "[!m]*", MEMORY],
+                &["--workspace", "--exclude", "sam-mm", MEMORY],
+            ];
+            let mut succeeded = true;
+            for run in runs {
+                succeeded &= counted(run, existing, &mut counts)?;
+            }
+            succeeded
+        }
+        Some(filter) => counted(&["--workspace", filter], existing, &mut counts)?,
+        None => counted(&["--workspace"], existing, &mut counts)?,
+    };
+    println!("\n{}", counts.summary(succeeded));
+    if !succeeded || counts.failed > 0 {
         bail!("tests failed");
     }
     if counts.passed == 0 {
@@ -35,7 +39,31 @@ pub fn run(options: &TestOptions, existing: Option<&Path>) -> Result<()> {
             options.filter.as_deref().unwrap_or("")
         );
     }
-    Ok(())
+    match env::var(memory_lab::FRACTIONS_VARIABLE) {
+        Ok(fractions) if options.filter.as_deref() == Some(MEMORY) => {
+            memory_lab::allocate(&fractions, existing)
+        }
+        _ => Ok(()),
+    }
+}
+
+const MEMORY: &str = "memory";
+
+/// Runs tests, prints what they print and counts them. False when something failed.
+fn counted(arguments: &[&str], existing: Option<&Path>, counts: &mut Counts) -> Result<bool> {
+    let libtorch = libtorch::ensure(existing)?;
+    let mut command = process::cargo();
+    command.args(["test", "--no-fail-fast"]).args(arguments);
+    libtorch.set_for_build(&mut command);
+    libtorch.set_for_callers(&mut command);
+    libtorch.set_for_linked(&mut command)?;
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    for line in BufReader::new(child.stdout.take().context("its output is piped")?).lines() {
+        let line = line?;
+        counts.add_line(&line);
+        writeln!(std::io::stdout(), "{line}")?;
+    }
+    Ok(child.wait()?.success())
 }
 
 /// What the test programs reported together.

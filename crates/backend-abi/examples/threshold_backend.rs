@@ -136,6 +136,7 @@ impl Model for Bright {
             parameters: 0,
             embedding_bytes: EXPORT_LEN as u64,
             weight_bytes: 0,
+            precision_change_bytes: None,
         }
     }
 

@@ -245,6 +245,9 @@ pub struct sam_mm_backend_model_info {
     /// Variant within the family, such as `"vit_b"`, or a description of a size that has no name. Valid while the
     /// model lives.
     pub variant: *const c_char,
+    /// Bytes that `model_set_precision` needs at most in passing, beside the larger of the old and the new weights, when it
+    /// goes about it piece by piece; 0 when it makes all new weights beside all old ones.
+    pub precision_change_bytes: u64,
 }
 
 /// How an operation is to be run.

@@ -266,6 +266,9 @@ pub struct ModelInfo {
     pub embedding_bytes: u64,
     /// Bytes of device memory the weights take.
     pub weight_bytes: u64,
+    /// Bytes that a change of precision needs in passing, beside the larger of the old and the new weights; `None` when all
+    /// new weights are made beside all old ones.
+    pub precision_change_bytes: Option<u64>,
 }
 
 impl ModelInfo {

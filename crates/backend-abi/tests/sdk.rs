@@ -109,6 +109,7 @@ impl Model for Actor {
             parameters: 0,
             embedding_bytes: 1,
             weight_bytes: 0,
+            precision_change_bytes: None,
         }
     }
 

@@ -38,7 +38,7 @@ impl CheckpointError {
 
 impl fmt::Display for CheckpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "checkpoint {} {}", self.file, self.problem)
+        write!(f, "{} {}", self.file, self.problem)
     }
 }
 

@@ -164,7 +164,7 @@ impl fmt::Display for ForeignFormat {
             Self::Hdf5 => "is an HDF5 file: this library loads .pth and .safetensors checkpoints",
             Self::Npy => "is a NumPy array: this library loads .pth and .safetensors checkpoints",
             Self::Picture => "is a picture, not a checkpoint: model and image may have been exchanged",
-            Self::Text => "is a text file, not a checkpoint: the download may have given a message instead of the file",
+            Self::Text => "is a text file, not a checkpoint: a download may have given a message instead of the file",
             Self::Unknown => {
                 "is neither a .safetensors file nor one made by torch.save (.pth, .pt): it may be damaged, or of a \
                  kind that this library does not read"

@@ -463,3 +463,12 @@ fn half_a_model_is_named_as_such() {
         assert!(text.contains("incomplete") && text.contains(part), "{text}");
     }
 }
+
+#[test]
+fn defect_16_a_checkpoint_of_three_megabytes_is_as_valid_as_one_of_two_gigabytes() {
+    let path = demo_model();
+    let bytes = std::fs::metadata(&path).unwrap().len();
+    assert!(bytes < 4 << 20, "{bytes}");
+    let checkpoint = Checkpoint::open(path).unwrap();
+    assert_eq!(Architecture::detect(&checkpoint).unwrap().family(), "sam");
+}

@@ -81,3 +81,14 @@ fn a_missing_file_and_a_folder_are_refused_by_path() {
     let error = Checkpoint::open(folder.path()).unwrap_err();
     assert!(error.to_string().contains("folder"), "{error}");
 }
+
+/// Names such as these come from callers that have no file.
+#[test]
+fn the_message_reads_on_from_the_name() {
+    let error = Checkpoint::from_bytes(b"hello", "a checkpoint of 5 bytes in memory").unwrap_err();
+    let said = error.to_string();
+    assert!(
+        said.starts_with("a checkpoint of 5 bytes in memory is a text file"),
+        "{said}"
+    );
+}

@@ -232,6 +232,7 @@ pub fn describe(table: Table, model: &Model) -> Result<ModelInfo, String> {
         parameters: wire.parameters,
         embedding_bytes: wire.embedding_bytes,
         weight_bytes: wire.weight_bytes,
+        precision_change_bytes: Some(wire.precision_change_bytes).filter(|&bytes| bytes > 0),
     };
     info.check().map_err(|error| error.message)?;
     Ok(info)

@@ -35,7 +35,7 @@ pub enum Error {
 impl Error {
     /// A tensor of the model is not in the checkpoint.
     pub(crate) fn missing_weight(file: &str, name: &str) -> Self {
-        Self::Weight(format!("checkpoint {file} lacks the tensor `{name}`"))
+        Self::Weight(format!("{file} lacks the tensor `{name}`"))
     }
 
     /// A tensor of the model has another shape than the architecture tells.
@@ -46,7 +46,7 @@ impl Error {
         expected: &[i64],
     ) -> Self {
         Self::Weight(format!(
-            "checkpoint {file} has the tensor `{name}` in the shape {found:?}, and the model needs {expected:?}"
+            "{file} has the tensor `{name}` in the shape {found:?}, and the model needs {expected:?}"
         ))
     }
 }

@@ -8,6 +8,7 @@ use sam_mm_checkpoint::{Architecture, CheckReport, SamConfig};
 
 use crate::embedding::ImageEmbedding;
 use crate::error::Error;
+use crate::needs;
 use crate::precision::{check_supported, element_size};
 use crate::sam::Sam;
 use crate::shim::Scope;
@@ -40,18 +41,14 @@ impl TorchModel {
         tell_unused(&report, given.name, operation);
         let Architecture::Sam(config) = &architecture else {
             return Err(BackendError::unsupported(format!(
-                "checkpoint {} holds {}, which this backend does not run",
+                "{} holds {}, which this backend does not run",
                 given.name,
                 architecture.describe()
             )));
         };
         operation.log(
             LogLevel::Info,
-            &format!(
-                "checkpoint {} holds {}",
-                given.name,
-                architecture.describe()
-            ),
+            &format!("{} holds {}", given.name, architecture.describe()),
         );
         let parameters = architecture.parameters();
         Ok(Self {
@@ -88,7 +85,7 @@ fn tell_unused(report: &CheckReport, name: &str, operation: &Operation<'_>) {
         operation.log(
             LogLevel::Warn,
             &format!(
-                "checkpoint {name} holds {first} and {} more tensors that are no part of {}; they are not used",
+                "{name} holds {first} and {} more tensors that are no part of {}; they are not used",
                 rest.len(),
                 report.found
             ),
@@ -134,6 +131,7 @@ impl Model for TorchModel {
             parameters: self.parameters,
             embedding_bytes: self.sam.embedding_elements() as u64 * size,
             weight_bytes: self.sam.weight_elements(self.parameters) * size,
+            precision_change_bytes: needs::precision_change(config),
         }
     }
 

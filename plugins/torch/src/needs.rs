@@ -15,6 +15,27 @@ use crate::tiny_vit::rows::STRIP_CELLS;
 /// Tokens that are reckoned with in a prompt: those of the output and about ten points.
 const TOKENS: usize = 16;
 
+/// Bytes that a change of precision takes in passing: a layer of the ViT encoder, or the decoder, is there twice, and a
+/// tensor of it once more while it is read. `None` for a TinyViT, which is small and is changed as a whole.
+pub fn precision_change(config: &SamConfig) -> Option<u64> {
+    let ImageEncoderConfig::Vit(vit) = &config.image_encoder else {
+        return None;
+    };
+    let width = vit.embed_dim;
+    let block = 4 * width * width + 2 * width * vit.mlp_dim;
+    let MaskDecoderConfig {
+        transformer_dim: channels,
+        transformer_depth,
+        mlp_dim,
+        num_multimask_outputs,
+        ..
+    } = config.mask_decoder;
+    let layers = transformer_depth * (8 * channels * channels + 2 * channels * mlp_dim);
+    let heads = (num_multimask_outputs + 5) * 2 * channels * channels;
+    let elements = block.max(layers + heads);
+    Some((elements + elements / 2) as u64 * 4)
+}
+
 /// Elements of an image embedding.
 pub fn embedding(prompts: &PromptEncoderConfig) -> usize {
     prompts.image_embedding_size.pow(2) * prompts.embed_dim

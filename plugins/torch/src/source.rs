@@ -94,7 +94,7 @@ impl Source {
                     return Ok(checkpoint);
                 }
                 Err(BackendError::checkpoint(format!(
-                    "checkpoint {} was changed since the model was loaded; load the model again",
+                    "{} was changed since the model was loaded; load the model again",
                     path.display()
                 ))
                 .into())

@@ -8,6 +8,7 @@ mod recommendation;
 mod report;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::backend::AllocatorMemory;
@@ -39,6 +40,16 @@ pub enum Cache {
     Embedding,
     /// Predictions.
     Prediction,
+}
+
+impl fmt::Display for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Image => "image",
+            Self::Embedding => "embedding",
+            Self::Prediction => "prediction",
+        })
+    }
 }
 
 /// Collects what happened in a context. From any thread; nothing here waits for a device.
@@ -86,9 +97,9 @@ impl Analytics {
         }
     }
 
-    /// How often a cache was asked, and had what was asked for.
-    pub fn look_ups(&self, cache: Cache) -> CacheReport {
-        let caches = &self.lock().caches;
+    /// Look-ups in a cache so far.
+    pub fn lookups(&self, cache: Cache) -> CacheReport {
+        let caches = self.lock().caches.with_rates();
         match cache {
             Cache::Image => caches.image,
             Cache::Embedding => caches.embedding,

@@ -118,6 +118,7 @@ pub(super) unsafe extern "C" fn model_describe<B: Backend>(
                 weight_bytes: now.weight_bytes,
                 family: state.family.as_ptr(),
                 variant: state.variant.as_ptr(),
+                precision_change_bytes: now.precision_change_bytes.unwrap_or(0),
                 ..zeroed()
             };
             layout::write(out, &wire);
