@@ -5,9 +5,10 @@ mod support;
 
 use std::sync::Barrier;
 
-use sam_mm::backend::DeviceName;
+use sam_mm::backend::{DeviceName, Precision};
 use sam_mm::cache::weighted_lru::Limits;
-use sam_mm::context::Options;
+use sam_mm::context::{Context, Options};
+use sam_mm::model::{Model, Source};
 use sam_mm::predictor::{encode, predict};
 use sam_mm::prompt::Prompt;
 use sam_mm::registered_image::RegisteredImage;
@@ -198,6 +199,11 @@ fn running_out_of_memory_is_told_as_such_and_leaves_the_image_usable() {
 #[test]
 fn an_answer_that_is_not_finite_is_an_error_that_says_what_and_why_and_its_embedding_is_not_kept() {
     let setup = Setup::new();
+    let click = Prompt {
+        points: &[[60.0, 40.0]],
+        labels: &[1],
+        ..Prompt::default()
+    };
     for (spoilt, said) in [
         (1, "gave NaN as the score of mask 0"),
         (2, "gave inf as a logit of mask 0"),
@@ -205,7 +211,7 @@ fn an_answer_that_is_not_finite_is_an_error_that_says_what_and_why_and_its_embed
         let checkpoint = format!("fake-model\nspoilt={spoilt}\n");
         let source = Source::Bytes(checkpoint.as_bytes());
         let model = Model::load(&setup.context, source, Precision::Fp32).unwrap();
-        let failed = predict(&model, &setup.image(1), &[CLICK], true)
+        let failed = predict(&model, &setup.image(1), &[click], true)
             .err()
             .unwrap();
         assert_eq!(failed.code(), abi::SAM_MM_ERR_BACKEND);
