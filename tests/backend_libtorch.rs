@@ -310,7 +310,7 @@ fn a_named_folder_without_libtorch_is_refused() {
     let test = "a_named_folder_without_libtorch_is_refused";
     let told = outcome_with_libtorch(test, &plugin, Some(place.path().as_os_str()));
     assert!(
-        told.ends_with("there is no libtorch_cpu.so in it or in its lib folder"),
+        told.ends_with("there is no libtorch_cpu.so in it, in its lib or its torch/lib folder"),
         "{told}"
     );
 }

@@ -68,7 +68,7 @@ fn name_version(library: &str, version: Option<&str>) -> String {
 /// What loading depends on besides the plugin's file.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// `SAM_MM_LIBTORCH`: a folder of libtorch, or its `lib` folder.
+    /// `SAM_MM_LIBTORCH`: a folder of libtorch, its `lib` folder, or the folder that a Python package `torch` is in.
     pub libtorch: Option<PathBuf>,
     /// Folders that the system's loader looks into first.
     pub loader_path: Vec<PathBuf>,
@@ -168,7 +168,7 @@ fn preload(requirement: &Requirement, settings: &Settings) -> Result<(), LoadErr
     let main = libraries.join(file_name("torch_cpu"));
     if !main.is_file() {
         return refuse(format!(
-            "there is no {} in it or in its lib folder",
+            "there is no {} in it, in its lib or its torch/lib folder",
             file_name("torch_cpu")
         ));
     }
@@ -198,14 +198,14 @@ fn preload(requirement: &Requirement, settings: &Settings) -> Result<(), LoadErr
     Ok(())
 }
 
-/// The folder of the shared libraries, given libtorch's folder or that very one.
+/// The folder of the shared libraries, given libtorch's folder, the one that it is in as `torch`, or that very one.
 fn library_folder(folder: &Path) -> PathBuf {
-    let inner = folder.join("lib");
-    if inner.join(file_name("torch_cpu")).is_file() {
-        inner
-    } else {
-        folder.to_owned()
-    }
+    let inner = ["lib", "torch/lib"].map(|inner| folder.join(inner));
+    let holds = |inner: &PathBuf| inner.join(file_name("torch_cpu")).is_file();
+    inner
+        .into_iter()
+        .find(holds)
+        .unwrap_or_else(|| folder.to_owned())
 }
 
 fn file_name(library: &str) -> String {
@@ -395,3 +395,20 @@ pub(crate) fn loaded_libraries(_stems: &[&str]) -> Vec<PathBuf> {
 
 #[cfg(windows)]
 pub(super) mod windows;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_libraries_are_found_from_libtorch_s_folder_its_lib_folder_and_the_one_above() {
+        let above = tempfile::tempdir().unwrap();
+        let libtorch = above.path().join("torch");
+        let libraries = libtorch.join("lib");
+        fs::create_dir_all(&libraries).unwrap();
+        fs::write(libraries.join(file_name("torch_cpu")), "").unwrap();
+        for named in [above.path(), &libtorch, &libraries] {
+            assert_eq!(library_folder(named), libraries, "{}", named.display());
+        }
+    }
+}

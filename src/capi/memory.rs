@@ -87,7 +87,8 @@ pub struct sam_mm_memory_info {
 c_struct!(sam_mm_memory_info, |info| info.utilization = f64::NAN);
 
 /// Tells what is known about memory. It needs no backend and loads none; figures that cannot be had are marked as such,
-/// so it fails for bad arguments only. [any thread]
+/// so it fails for bad arguments only. Before a backend is loaded the device is not known, and `formatted` is what it is on
+/// the CPU. [any thread]
 ///
 /// # Safety
 /// `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.

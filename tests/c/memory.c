@@ -77,12 +77,16 @@ static sam_mm_model *load(sam_mm_context *context) {
 }
 
 static sam_mm_image *new_image(sam_mm_context *context) {
+    static uint32_t number; /* The pixels are always the same; each image is to be one of its own. */
     sam_mm_image *image;
     sam_mm_image_desc desc;
     CHECK(sam_mm_image_desc_init(&desc, sizeof desc) == SAM_MM_OK);
     desc.width = desc.height = SIDE;
     desc.data = pixels;
     desc.data_len = sizeof pixels;
+    number += 1;
+    desc.content_id = (const uint8_t *)&number;
+    desc.content_id_len = sizeof number;
     OK(sam_mm_image_create(context, &desc, &image, &error));
     return image;
 }

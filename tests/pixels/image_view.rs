@@ -47,7 +47,7 @@ fn sides_and_pixel_counts_beyond_the_limits_are_refused() {
     let error = refusal(PixelFormat::Gray8, 32768, 32769, 32768, 8);
     assert_eq!(
         error.to_string(),
-        "an image of 32768 x 32769 pixels is too large; a side may have 65535 pixels and an image 1073741824"
+        "an image of 32768 x 32769 pixels is too large; a side may have at most 65535 pixels and an image 1073741824"
     );
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sam_mm::backend::{DeviceName, DeviceRequest, Precision};
+use sam_mm::cache::weighted_lru::Limits;
 use sam_mm::context::{Context, Options};
 use sam_mm::error::Error;
 use sam_mm::image::{ImageView, PixelFormat};
@@ -77,10 +78,14 @@ pub fn memory() -> MemoryOptions {
     }
 }
 
-/// Options with [`memory`].
+/// Options with [`memory`]. No prediction is kept: every click decodes.
 pub fn options() -> Options {
     Options {
         memory: memory(),
+        prediction_cache: Limits {
+            entries: 0,
+            bytes: 0,
+        },
         ..Options::default()
     }
 }

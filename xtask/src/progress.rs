@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 /// Time between two lines where nobody watches a terminal.
-const QUIET_INTERVAL: Duration = Duration::from_secs(20);
+const QUIET_INTERVAL: Duration = Duration::from_secs(10);
 
 /// One long step.
 pub struct Progress {
