@@ -123,7 +123,7 @@ uint32_t sam_mm_abi_version(void);
 /** The device failed while in use (a device-side assert, a lost GPU); the process must be restarted to use it again. */
 #define SAM_MM_ERR_DEVICE_LOST 11
 
-/** The caller cancelled the operation. */
+/** The caller cancelled the operation. Not used by this version. */
 #define SAM_MM_ERR_CANCELLED 12
 
 /** An earlier internal failure left the context unusable; destroy it and make another. */
@@ -514,12 +514,15 @@ typedef struct sam_mm_optimize_report {
 
 /**
  * Tells what is known about memory. It needs no backend and loads none; figures that cannot be had are marked as such,
- * so it fails for bad arguments only. [any thread]
+ * so it fails for bad arguments only. Before a backend is loaded the device is not known, and `formatted` is what it is on
+ * the CPU. [any thread]
  *
  * Requires:
  * `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
  */
-int32_t sam_mem_info(sam_mm_context *context, sam_mm_memory_info *info, sam_mm_error **error);
+int32_t sam_mem_info(sam_mm_context *context,
+                     sam_mm_memory_info *info,
+                     sam_mm_error **error);
 
 /**
  * Holds device memory against the thresholds. [any thread]
