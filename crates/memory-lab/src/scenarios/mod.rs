@@ -46,6 +46,6 @@ fn told(result: &Result<Prediction, Error>) -> String {
     };
     match &prediction.encode_ran {
         Some(encoded) => ran(Some(encoded)),
-        None => ran(prediction.decode_ran.as_ref()),
+        None => ran(prediction.decode_ran()),
     }
 }
