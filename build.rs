@@ -14,7 +14,7 @@ const SOVERSION: u32 = 0;
 const CAPI: &str = "src/capi";
 /// The sections of `sam_mm.h` in the order a newcomer reads them, which also puts types before their use. A module that
 /// is not named here comes last.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 15] = [
     "version",
     "status",
     "error",
@@ -25,9 +25,11 @@ const SECTIONS: [&str; 13] = [
     "memory_events",
     "memory_report",
     "image",
+    "display",
     "model",
     "predict",
     "result",
+    "cache",
 ];
 
 const BACKEND_ABI: &str = "crates/backend-abi/src/abi.rs";

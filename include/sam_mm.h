@@ -49,6 +49,12 @@ typedef struct sam_mm_context sam_mm_context;
  */
 typedef struct sam_mm_image sam_mm_image;
 
+/**
+ * An image as it is shown: pixels, and how they came from the original ones. It never changes, and what is borrowed from
+ * it stays valid until it is freed. May be used from many threads at once.
+ */
+typedef struct sam_mm_display sam_mm_display;
+
 /** A loaded model. May be used from many threads at once; they take turns. */
 typedef struct sam_mm_model sam_mm_model;
 
@@ -303,6 +309,10 @@ typedef struct sam_mm_options {
   uint32_t prediction_cache_entries;
   /** Zero; for later use. */
   uint32_t reserved;
+  /** Most bytes of images processed for display that are kept; default 256 MiB. */
+  uint64_t image_cache_bytes;
+  /** Most of them that are kept; default 10. 0 keeps none. */
+  uint64_t image_cache_entries;
 } sam_mm_options;
 
 /** The backend that a context runs on. */
@@ -795,6 +805,206 @@ int32_t sam_mm_image_encode(sam_mm_image *image, sam_mm_model *model, sam_mm_err
 void sam_mm_image_free(sam_mm_image *image);
 
 /* ============================================================================
+ * Images for the screen: processed to display size, and coordinates and masks there and back.
+ * ============================================================================ */
+
+/** The source pixel under the centre of the output pixel. */
+#define SAM_MM_INTERPOLATION_NEAREST 0
+
+/** Weighted mean of the neighbours; when shrinking, of all source pixels that two output pixels cover along each axis. */
+#define SAM_MM_INTERPOLATION_BILINEAR 1
+
+/** Mean of the source pixels that the output pixel covers, each by the part covered. */
+#define SAM_MM_INTERPOLATION_AREA 2
+
+/** Catmull-Rom. Sharper than bilinear; edges may overshoot. */
+#define SAM_MM_INTERPOLATION_CUBIC 3
+
+/**
+ * How an image is brought to display size, in pixels and with its aspect kept. Fill it with
+ * `sam_mm_display_options_init`, then change what should differ.
+ */
+typedef struct sam_mm_display_options {
+  /** `sizeof(sam_mm_display_options)`. */
+  uint32_t struct_size;
+  /** The longer side gets this size, whether that shrinks the image or enlarges it; default 1024, 1 to 32768. */
+  uint32_t target_size;
+  /** The shorter side is never smaller: the longer one exceeds `target_size` then; default 600, 0 to 32768. */
+  uint32_t min_size;
+  /**
+   * The longer side is never larger, even if the shorter one stays below `min_size`; default 2048, 1 to 32768. Neither
+   * of the others may be above it.
+   */
+  uint32_t max_size;
+  /** `SAM_MM_INTERPOLATION_…` for images that become smaller; default `SAM_MM_INTERPOLATION_AREA`. */
+  uint32_t shrinking;
+  /** `SAM_MM_INTERPOLATION_…` for images that become larger; default `SAM_MM_INTERPOLATION_BILINEAR`. */
+  uint32_t enlarging;
+  /**
+   * `SAM_MM_FORMAT_…` of the pixels; default `SAM_MM_FORMAT_RGB8`. Alpha is 255. Gray of colours is their luma
+   * (ITU-R BT.601).
+   */
+  uint32_t format;
+  /** Zero; for later use. */
+  uint32_t reserved;
+} sam_mm_display_options;
+
+/** A display image: its pixels, and how they came from the original ones. */
+typedef struct sam_mm_display_info {
+  /** `sizeof(sam_mm_display_info)`. */
+  uint32_t struct_size;
+  /** `SAM_MM_FORMAT_…` of the pixels. */
+  uint32_t format;
+  /** Columns of the original image. */
+  uint32_t original_width;
+  /** Rows of the original image. */
+  uint32_t original_height;
+  /** Columns of the display image. */
+  uint32_t width;
+  /** Rows of the display image. */
+  uint32_t height;
+  /** `width / original_width`. Differs from `scale_y` by the rounding of the size. */
+  double scale_x;
+  /** `height / original_height`. */
+  double scale_y;
+  /** `original_width / original_height`. */
+  double original_aspect;
+  /** `width / height`. */
+  double aspect;
+  /** Bytes from one row to the next; rows follow without a gap. */
+  uint64_t row_stride;
+  /** The first pixel of the top row; borrowed until the display image is freed. */
+  const uint8_t *data;
+  /** Bytes at `data`. */
+  uint64_t data_len;
+} sam_mm_display_info;
+
+/**
+ * Fills options with their defaults; `struct_size` is `sizeof(sam_mm_display_options)`. [any thread]
+ *
+ * Requires:
+ * `options` points to `struct_size` writable bytes.
+ */
+int32_t sam_mm_display_options_init(sam_mm_display_options *options, uint32_t struct_size);
+
+/**
+ * Brings an image to display size. Quick when the same picture was processed alike before and is still in the image
+ * cache, or a display image of it is not freed yet; several handles then share its memory. `options` may be NULL for
+ * defaults. Needs no backend. [any thread]
+ *
+ * Requires:
+ * `options` is NULL or valid for its `struct_size`; `display` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_image_process(sam_mm_image *image,
+                             const sam_mm_display_options *options,
+                             sam_mm_display **display,
+                             sam_mm_error **error);
+
+/**
+ * Gives the pixels of a display image, its sizes and its scale. [any thread]
+ *
+ * Requires:
+ * `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+ */
+int32_t sam_mm_display_describe(const sam_mm_display *display,
+                                sam_mm_display_info *info,
+                                sam_mm_error **error);
+
+/**
+ * Converts points of the display image, x and y of each, or the vertices of contours, to points of the original image:
+ * what the user clicked on, for a prompt. What lies outside of the image is brought to its edge; NaN and infinities are
+ * refused. The corners of one image are exactly those of the other. `converted` may be `points`. [any thread]
+ *
+ * Requires:
+ * `points` and `converted` point to `2 * num_points` values, or are NULL when that is 0; `error` is NULL or a valid
+ * place.
+ */
+int32_t sam_mm_display_points_to_original(const sam_mm_display *display,
+                                          const float *points,
+                                          uint64_t num_points,
+                                          float *converted,
+                                          sam_mm_error **error);
+
+/**
+ * Converts points of the original image, or the vertices of contours such as those of `sam_mm_result_polygons`, to
+ * points of the display image. Otherwise as `sam_mm_display_points_to_original`. [any thread]
+ *
+ * Requires:
+ * As for `sam_mm_display_points_to_original`.
+ */
+int32_t sam_mm_display_points_to_display(const sam_mm_display *display,
+                                         const float *points,
+                                         uint64_t num_points,
+                                         float *converted,
+                                         sam_mm_error **error);
+
+/**
+ * Converts boxes of the display image, x0, y0, x1, y1 of each with x0 <= x1 and y0 <= y1, to boxes of the original
+ * image. What lies outside of the image is cut off. `converted` may be `boxes`. [any thread]
+ *
+ * Requires:
+ * `boxes` and `converted` point to `4 * num_boxes` values, or are NULL when that is 0; `error` is NULL or a valid place.
+ */
+int32_t sam_mm_display_boxes_to_original(const sam_mm_display *display,
+                                         const float *boxes,
+                                         uint64_t num_boxes,
+                                         float *converted,
+                                         sam_mm_error **error);
+
+/**
+ * Converts boxes of the original image to boxes of the display image. Otherwise as `sam_mm_display_boxes_to_original`.
+ * [any thread]
+ *
+ * Requires:
+ * As for `sam_mm_display_boxes_to_original`.
+ */
+int32_t sam_mm_display_boxes_to_display(const sam_mm_display *display,
+                                        const float *boxes,
+                                        uint64_t num_boxes,
+                                        float *converted,
+                                        sam_mm_error **error);
+
+/**
+ * Converts a mask of the display image's size, one byte a pixel, to one of the original's: each pixel becomes what lies
+ * under its centre, whatever the values mean. Rows are `mask_stride` and `converted_stride` bytes apart; 0: they follow
+ * without a gap. Bytes between the rows of `converted` are left alone; the two must lie apart. [any thread]
+ *
+ * Requires:
+ * `mask` points to `mask_len` readable bytes, `converted` to `converted_len` writable ones; `error` is NULL or a valid
+ * place.
+ */
+int32_t sam_mm_display_mask_to_original(const sam_mm_display *display,
+                                        const uint8_t *mask,
+                                        uint64_t mask_len,
+                                        uint64_t mask_stride,
+                                        uint8_t *converted,
+                                        uint64_t converted_len,
+                                        uint64_t converted_stride,
+                                        sam_mm_error **error);
+
+/**
+ * Converts a mask of the original image's size to one of the display image's. Otherwise as
+ * `sam_mm_display_mask_to_original`. [any thread]
+ *
+ * Requires:
+ * As for `sam_mm_display_mask_to_original`.
+ */
+int32_t sam_mm_display_mask_to_display(const sam_mm_display *display,
+                                       const uint8_t *mask,
+                                       uint64_t mask_len,
+                                       uint64_t mask_stride,
+                                       uint8_t *converted,
+                                       uint64_t converted_len,
+                                       uint64_t converted_stride,
+                                       sam_mm_error **error);
+
+/**
+ * Frees a display image. The image cache may keep its pixels for the next `sam_mm_image_process`. NULL and display
+ * images freed before are ignored. [any thread]
+ */
+void sam_mm_display_free(sam_mm_display *display);
+
+/* ============================================================================
  * Models.
  * ============================================================================ */
 
@@ -1239,6 +1449,63 @@ int32_t sam_mm_result_polygons(const sam_mm_result *result,
 
 /** Frees a result and everything borrowed from it. NULL and results freed before are ignored. [any thread] */
 void sam_mm_result_free(sam_mm_result *result);
+
+/* ============================================================================
+ * Caches: what they hold, and emptying them.
+ * ============================================================================ */
+
+/** Image embeddings: what the image encoder made, by image and model. */
+#define SAM_MM_CACHE_EMBEDDING 0
+
+/** Predictions: what the mask decoder made, by image, model and prompt. */
+#define SAM_MM_CACHE_PREDICTION 1
+
+/** Images processed for display. */
+#define SAM_MM_CACHE_IMAGE 2
+
+/** What a cache holds and how well it serves. */
+typedef struct sam_mm_cache_info {
+  /** `sizeof(sam_mm_cache_info)`. */
+  uint32_t struct_size;
+  /** Zero; for later use. */
+  uint32_t reserved;
+  /** Entries held. */
+  uint64_t entries;
+  /** Bytes held. */
+  uint64_t bytes;
+  /** Most entries held; `UINT64_MAX` where only bytes count. */
+  uint64_t max_entries;
+  /** Most bytes held. */
+  uint64_t max_bytes;
+  /** Times that it had what was asked for. */
+  uint64_t hits;
+  /** Times that it had not. */
+  uint64_t misses;
+} sam_mm_cache_info;
+
+/**
+ * Tells what a cache holds; `cache` is `SAM_MM_CACHE_…`. [any thread]
+ *
+ * Requires:
+ * `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+ */
+int32_t sam_mm_cache_describe(sam_mm_context *context,
+                              uint32_t cache,
+                              sam_mm_cache_info *info,
+                              sam_mm_error **error);
+
+/**
+ * Drops everything that a cache holds. What is in use stays usable until its user is done: embeddings of running
+ * predictions, display images that are not freed. `freed`, which may be NULL, receives the bytes that were given back at
+ * once. [any thread]
+ *
+ * Requires:
+ * `freed` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_cache_clear(sam_mm_context *context,
+                           uint32_t cache,
+                           uint64_t *freed,
+                           sam_mm_error **error);
 
 #ifdef __cplusplus
 }  /* extern "C" */

@@ -8,6 +8,7 @@ use crate::backend::{
     Device, DeviceConfig, DeviceName, DeviceOptions, DeviceRequest, LogLevel, LogSink, MemInfo,
     Operation, OperationHooks, SearchOptions, Trail, open, subscribe_log,
 };
+use crate::cache::image::ImageCache;
 use crate::cache::prediction::PredictionCache;
 use crate::cache::weighted_lru::Limits;
 use crate::callback::refuse_inside;
@@ -43,6 +44,8 @@ pub struct Options {
     pub embedding_cache_bytes: u64,
     /// Most predictions kept, and most bytes of them.
     pub prediction_cache: Limits,
+    /// How many images resized for display are kept, and their bytes together.
+    pub image_cache: Limits,
     /// Thresholds, budget and monitor.
     pub memory: MemoryOptions,
     /// How the memory of a GPU is read.
@@ -64,6 +67,11 @@ impl Default for Options {
             prediction_cache: Limits {
                 entries: 50,
                 bytes: 64 << 20,
+            },
+            // Ten of the largest that the default scaling makes, 2048 × 2048 RGB, are 126 MB.
+            image_cache: Limits {
+                entries: 10,
+                bytes: 256 << 20,
             },
             memory: MemoryOptions::default(),
             probes: ProbeOptions::default(),
@@ -95,6 +103,7 @@ pub struct Context {
     memory: Arc<MemoryManager>,
     embeddings: PlacedEmbeddings,
     predictions: Arc<PredictionCache<Decoded>>,
+    images: Arc<ImageCache>,
     next_id: AtomicU64,
 }
 
@@ -122,8 +131,14 @@ impl Context {
         let predictions = Arc::new(PredictionCache::new(options.prediction_cache));
         let consumer: Arc<dyn Consumer> = predictions.clone();
         memory.consumers().register(Rank::Predictions, &consumer);
+        let images = Arc::new(ImageCache::new(options.image_cache));
+        let consumer: Arc<dyn Consumer> = images.clone();
+        memory
+            .consumers()
+            .register(Rank::ProcessedImages, &consumer);
         Ok(Self {
             embeddings,
+            images,
             predictions,
             memory: Arc::new(memory),
             cpu: Mutex::new(None),
@@ -178,6 +193,11 @@ impl Context {
     /// The predictions kept.
     pub fn predictions(&self) -> &PredictionCache<Decoded> {
         &self.predictions
+    }
+
+    /// The images resized for display that are kept.
+    pub fn images(&self) -> &ImageCache {
+        &self.images
     }
 
     /// A number that nothing else in this context has.

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::backend::{BackendError, Precision};
 use crate::image::ImageError;
+use crate::image::display::DisplayError;
 use crate::mask::MaskError;
 use crate::memory::config::ConfigError;
 use crate::memory::plan::NoPlanFits;
@@ -64,6 +65,9 @@ pub enum Error {
     /// Pixels that cannot be used.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// An image that cannot be brought to display size, or a conversion that cannot be made.
+    #[error(transparent)]
+    Display(#[from] DisplayError),
     /// A prompt that cannot be used.
     #[error(transparent)]
     Prompt(#[from] PromptError),
@@ -115,8 +119,9 @@ impl Error {
         match self {
             Self::InvalidArgument { .. } | Self::Prompt(_) => abi::SAM_MM_ERR_INVALID_ARGUMENT,
             Self::Image(ImageError::OutOfMemory { .. })
+            | Self::Display(DisplayError::Pixels(ImageError::OutOfMemory { .. }))
             | Self::Mask(MaskError::OutOfMemory { .. }) => abi::SAM_MM_ERR_OUT_OF_MEMORY,
-            Self::Image(_) | Self::Mask(_) => abi::SAM_MM_ERR_INVALID_ARGUMENT,
+            Self::Image(_) | Self::Display(_) | Self::Mask(_) => abi::SAM_MM_ERR_INVALID_ARGUMENT,
             Self::InvalidHandle { .. } => abi::SAM_MM_ERR_INVALID_HANDLE,
             Self::Unsupported(_) => abi::SAM_MM_ERR_UNSUPPORTED,
             Self::HostMemory { .. } | Self::NoPlanFits { .. } | Self::OutOfMemory(_) => {

@@ -1,13 +1,14 @@
 //! sam-mm: interactive Segment Anything behind a stable C API, inside a memory budget.
 //!
-//! Imports run one way: `capi` → `context`, `model`, `predictor` → `cache`, `memory`, `image`, `mask`, `backend`. The
-//! pipeline a person reads first is [`predictor`]. The C header is `include/sam_mm.h`; its contract is docs/abi.md.
+//! Imports run one way: `capi` → `context`, `model`, `predictor`, `display` → `cache`, `memory`, `image`, `mask`,
+//! `backend`. The pipeline a person reads first is [`predictor`]. The C header is `include/sam_mm.h`; its contract is docs/abi.md.
 
 pub mod backend;
 pub mod cache;
 mod callback;
 pub mod capi;
 pub mod context;
+pub mod display;
 pub mod error;
 pub mod image;
 pub mod logging;

@@ -1,6 +1,6 @@
 //! An image that a context knows: its pixels, and the key that all computed from them is kept under.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -12,6 +12,8 @@ pub struct RegisteredImage {
     context: Arc<Context>,
     id: u64,
     pixels: Image,
+    /// Held while it is processed for display.
+    display_turn: Mutex<()>,
 }
 
 impl RegisteredImage {
@@ -21,6 +23,7 @@ impl RegisteredImage {
             context: Arc::clone(context),
             id: context.fresh_id(),
             pixels: Image::from_view(view)?,
+            display_turn: Mutex::new(()),
         })
     }
 
@@ -50,6 +53,13 @@ impl RegisteredImage {
     /// Its pixels.
     pub fn pixels(&self) -> &Image {
         &self.pixels
+    }
+
+    /// Waits until nobody else is processing it for display; whoever is next may find the work done.
+    pub(crate) fn display_turn(&self) -> MutexGuard<'_, ()> {
+        self.display_turn
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Columns and rows.

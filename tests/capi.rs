@@ -73,7 +73,15 @@ fn the_address_and_leak_sanitizers_find_nothing_in_the_memory_program() {
     }
 }
 
-/// Proof that the test above can fail.
+#[test]
+fn display_images_and_their_cache_keep_their_contract_without_a_backend() {
+    for sanitizers in [&[][..], &c::SANITIZERS] {
+        let said = run("tests/c/display.c", sanitizers, &[], &[]);
+        assert!(said.contains("contract kept"));
+    }
+}
+
+/// Proof that the sanitizers above can fail.
 #[test]
 fn the_address_sanitizer_would_find_a_leak_and_an_overrun() {
     for fault in ["bytes = 0;", "bytes[argc] = 1; free((void *)bytes);"] {

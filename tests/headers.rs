@@ -107,13 +107,14 @@ fn the_structs_of_the_plugin_abi_have_one_layout_in_c_and_rust() {
 #[test]
 fn the_structs_of_the_api_have_one_layout_in_c_and_rust() {
     use sam_mm::capi::{
-        context::*, image::*, memory::*, memory_events::*, memory_options::*, memory_report::*,
-        model::*, predict::*, result::*,
+        cache::*, context::*, display::*, image::*, memory::*, memory_events::*, memory_options::*,
+        memory_report::*, model::*, predict::*, result::*,
     };
     let layout = layouts! {
         sam_mm_options {
             struct_size, num_threads, device, backend_path, log_callback, log_user_data, log_level, allow_tf32,
             embedding_cache_bytes, memory, prediction_cache_bytes, prediction_cache_entries, reserved,
+            image_cache_bytes, image_cache_entries,
         }
         sam_mm_memory_options {
             struct_size, growth, fraction, warning_threshold, critical_threshold, host_threshold, lower_precision,
@@ -141,6 +142,16 @@ fn the_structs_of_the_api_have_one_layout_in_c_and_rust() {
         }
         sam_mm_image_desc {
             struct_size, format, width, height, row_stride, data, data_len, content_id, content_id_len,
+        }
+        sam_mm_display_options {
+            struct_size, target_size, min_size, max_size, shrinking, enlarging, format, reserved,
+        }
+        sam_mm_display_info {
+            struct_size, format, original_width, original_height, width, height, scale_x, scale_y, original_aspect,
+            aspect, row_stride, data, data_len,
+        }
+        sam_mm_cache_info {
+            struct_size, reserved, entries, bytes, max_entries, max_bytes, hits, misses,
         }
         sam_mm_model_options { struct_size, precision, path, data, data_len }
         sam_mm_model_info {

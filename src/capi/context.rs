@@ -70,6 +70,10 @@ pub struct sam_mm_options {
     pub prediction_cache_entries: u32,
     /// Zero; for later use.
     pub reserved: u32,
+    /// Most bytes of images processed for display that are kept; default 256 MiB.
+    pub image_cache_bytes: u64,
+    /// Most of them that are kept; default 10. 0 keeps none.
+    pub image_cache_entries: u64,
 }
 
 c_struct!(sam_mm_options, |options| {
@@ -79,6 +83,8 @@ c_struct!(sam_mm_options, |options| {
     options.embedding_cache_bytes = defaults.embedding_cache_bytes;
     options.prediction_cache_bytes = defaults.prediction_cache.bytes;
     options.prediction_cache_entries = defaults.prediction_cache.entries as u32;
+    options.image_cache_bytes = defaults.image_cache.bytes;
+    options.image_cache_entries = defaults.image_cache.entries as u64;
 });
 
 /// Fills options with their defaults; `struct_size` is `sizeof(sam_mm_options)`. [any thread]
@@ -126,6 +132,10 @@ pub unsafe extern "C" fn sam_mm_init(
                 prediction_cache: Limits {
                     entries: given.prediction_cache_entries as usize,
                     bytes: given.prediction_cache_bytes,
+                },
+                image_cache: Limits {
+                    entries: usize::try_from(given.image_cache_entries).unwrap_or(usize::MAX),
+                    bytes: given.image_cache_bytes,
                 },
                 ..Options::default()
             };

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::arrays::addressable;
 use super::call::{call, call_init, clear, quiet};
 use super::context::{CONTEXTS, sam_mm_context};
 use super::error::sam_mm_error;
@@ -162,19 +163,7 @@ unsafe fn content_id<'a>(desc: &sam_mm_image_desc) -> Result<Option<&'a [u8]>, E
 /// # Safety
 /// `desc.data` is NULL or points to `desc.data_len` readable bytes that live as long as `'a`.
 unsafe fn view<'a>(desc: &sam_mm_image_desc) -> Result<ImageView<'a>, Error> {
-    let format = match desc.format {
-        SAM_MM_FORMAT_RGB8 => PixelFormat::Rgb8,
-        SAM_MM_FORMAT_BGR8 => PixelFormat::Bgr8,
-        SAM_MM_FORMAT_RGBA8 => PixelFormat::Rgba8,
-        SAM_MM_FORMAT_BGRA8 => PixelFormat::Bgra8,
-        SAM_MM_FORMAT_GRAY8 => PixelFormat::Gray8,
-        other => {
-            let reason = format!(
-                "is {other}, which is none of SAM_MM_FORMAT_RGB8 (0) to SAM_MM_FORMAT_GRAY8 (4)"
-            );
-            return Err(Error::invalid_argument("format", reason));
-        }
-    };
+    let format = pixel_format(desc.format)?;
     // First, as other fields of a size that cannot be make no sense either.
     check_size(desc.width, desc.height)?;
     if desc.data.is_null() {
@@ -183,15 +172,7 @@ unsafe fn view<'a>(desc: &sam_mm_image_desc) -> Result<ImageView<'a>, Error> {
             "is NULL: an image needs its pixels",
         ));
     }
-    let len = usize::try_from(desc.data_len)
-        .ok()
-        .filter(|&len| len <= isize::MAX as usize)
-        .ok_or_else(|| {
-            Error::invalid_argument(
-                "data_len",
-                format!("is {}, more than this process can address", desc.data_len),
-            )
-        })?;
+    let len = addressable::<u8>("data_len", desc.data_len)?;
     // SAFETY: as promised by the caller; the length fits an allocation.
     let data = unsafe { std::slice::from_raw_parts(desc.data, len) };
     let row_stride = match desc.row_stride {
@@ -213,4 +194,20 @@ unsafe fn view<'a>(desc: &sam_mm_image_desc) -> Result<ImageView<'a>, Error> {
         row_stride,
         data,
     )?)
+}
+
+pub(super) fn pixel_format(number: u32) -> Result<PixelFormat, Error> {
+    match number {
+        SAM_MM_FORMAT_RGB8 => Ok(PixelFormat::Rgb8),
+        SAM_MM_FORMAT_BGR8 => Ok(PixelFormat::Bgr8),
+        SAM_MM_FORMAT_RGBA8 => Ok(PixelFormat::Rgba8),
+        SAM_MM_FORMAT_BGRA8 => Ok(PixelFormat::Bgra8),
+        SAM_MM_FORMAT_GRAY8 => Ok(PixelFormat::Gray8),
+        other => {
+            let reason = format!(
+                "is {other}, which is none of SAM_MM_FORMAT_RGB8 (0) to SAM_MM_FORMAT_GRAY8 (4)"
+            );
+            Err(Error::invalid_argument("format", reason))
+        }
+    }
 }

@@ -17,12 +17,15 @@
 // that touches callers' pointers. Every function is: check arguments, turn handles into objects, call the safe core,
 // turn the result into a code.
 
+mod arrays;
 mod call;
 mod handle;
 mod strings;
 mod structs;
 
+pub mod cache;
 pub mod context;
+pub mod display;
 pub mod error;
 pub mod image;
 pub mod log;

@@ -87,8 +87,13 @@ impl<'a> ImageView<'a> {
 
     /// The pixels of each row, without padding, from the top.
     pub fn rows(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let (data, row_stride, row_bytes) = (self.data, self.row_stride, self.row_bytes());
-        (0..self.height as usize).map(move |y| &data[y * row_stride..][..row_bytes])
+        let view = *self;
+        (0..self.height).map(move |y| view.row(y))
+    }
+
+    /// The pixels of row `y`, without padding.
+    pub(super) fn row(&self, y: u32) -> &'a [u8] {
+        &self.data[y as usize * self.row_stride..][..self.row_bytes()]
     }
 }
 

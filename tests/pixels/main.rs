@@ -1,6 +1,9 @@
 //! From pixels to model input, and from logits to masks.
 
 mod bitmask;
+mod display_conversions;
+mod display_pixels;
+mod display_size;
 mod drawing;
 mod goldens;
 mod image_identity;

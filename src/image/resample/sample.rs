@@ -1,7 +1,7 @@
 //! The arithmetic of resizing: Pillow's on bytes, PyTorch's on floats.
 
 /// A sample of a resized image, and how weighted sums of such are formed.
-pub(super) trait Sample: Copy + Default {
+pub trait Sample: Copy + Default {
     /// What a source sample is multiplied by.
     type Weight: Copy;
     /// A sum in progress.
@@ -34,7 +34,7 @@ impl Sample for u8 {
     }
 
     fn weight(weight: f64) -> i32 {
-        (weight * f64::from(1 << PILLOW_PRECISION) + 0.5) as i32
+        (weight * f64::from(1 << PILLOW_PRECISION) + 0.5_f64.copysign(weight)) as i32
     }
 
     fn add(sum: &mut i32, sample: u8, weight: i32) {

@@ -1,16 +1,32 @@
 //! Resizing, row by row.
 
-use super::{filter::Filter, sample::Sample};
-use crate::image::ImageError;
+mod filter;
+mod sample;
+
+use super::{Image, ImageError};
+use filter::Filter;
+pub use filter::Interpolation;
+pub(super) use filter::nearest_source;
+pub(super) use sample::Sample;
 
 /// Pixels as they are, packed, `C` samples each.
 pub(super) struct Source<'a, const C: usize> {
-    pub width: u32,
-    pub height: u32,
-    pub pixels: &'a [[u8; C]],
+    width: u32,
+    height: u32,
+    pixels: &'a [[u8; C]],
 }
 
-impl<const C: usize> Source<'_, C> {
+impl<'a, const C: usize> Source<'a, C> {
+    /// The pixels of an image whose format has `C` samples.
+    pub fn of(image: &'a Image) -> Self {
+        debug_assert_eq!(image.format().bytes_per_pixel(), C);
+        Self {
+            width: image.width(),
+            height: image.height(),
+            pixels: image.pixels().as_chunks().0,
+        }
+    }
+
     fn row(&self, y: usize) -> &[[u8; C]] {
         let width = self.width as usize;
         &self.pixels[y * width..][..width]
@@ -23,10 +39,11 @@ pub(super) fn resample<S: Sample, const C: usize>(
     source: &Source<'_, C>,
     width: u32,
     height: u32,
+    interpolation: Interpolation,
 ) -> Result<Vec<[S; C]>, ImageError> {
-    let along_rows = Filter::bilinear(source.width, width, S::weight);
-    let down_columns = Filter::bilinear(source.height, height, S::weight);
-    let mut output = reserved(width as usize * height as usize, "the model's input")?;
+    let along_rows = Filter::new(interpolation, source.width, width, S::weight);
+    let down_columns = Filter::new(interpolation, source.height, height, S::weight);
+    let mut output = reserved(width as usize * height as usize, "a resized image")?;
     output.resize(width as usize * height as usize, [S::default(); C]);
     let from = (source.width, source.height);
     if S::columns_first(from, (width, height)) {

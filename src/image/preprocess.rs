@@ -1,12 +1,7 @@
 //! From an image to what the image encoder takes: resized, RGB, neither normalised nor padded.
 
-mod filter;
-mod resample;
-mod sample;
-
+use super::resample::{Interpolation, Sample, Source, resample, reserved};
 use super::{Image, ImageError, MAX_SIDE, PixelFormat};
-use resample::{Source, resample, reserved};
-use sample::Sample;
 
 /// How the size of the model's input follows from the image's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -112,11 +107,5 @@ fn resize<S: Sample, const C: usize>(
     width: u32,
     height: u32,
 ) -> Result<Vec<[S; C]>, ImageError> {
-    let (pixels, _) = image.pixels().as_chunks();
-    let source = Source {
-        width: image.width(),
-        height: image.height(),
-        pixels,
-    };
-    resample(&source, width, height)
+    resample(&Source::of(image), width, height, Interpolation::Bilinear)
 }
