@@ -16,13 +16,6 @@ use sam_mm_backend_abi::abi;
 use support::fake_backend::FakeBackend;
 use support::setup::{HEIGHT, Setup, WIDTH};
 
-const CLICK: Prompt<'_> = Prompt {
-    points: &[[60.0, 40.0]],
-    labels: &[1],
-    bounding_box: None,
-    mask_input: None,
-};
-
 const NOTHING: Limits = Limits {
     entries: 0,
     bytes: 0,
