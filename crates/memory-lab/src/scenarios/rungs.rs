@@ -78,6 +78,7 @@ pub const SCENARIOS: &[Scenario] = &[
             session
                 .click(&session.image(1))
                 .expect("chunked attention fits");
+            session.context.embeddings().clear(None);
             session.neighbour(0);
             session
                 .fake
