@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn without_any_variable_the_defaults_of_the_seed_hold() {
+    fn without_any_variable_the_defaults_of_sam_annotator_hold() {
         let (config, warnings) = from_variables(&[]);
         assert_eq!(
             (

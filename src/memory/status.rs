@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_texts_are_those_of_the_seed() {
+    fn the_texts_are_those_of_sam_annotator() {
         let message = |reading| check(&reading, &MemoryConfig::default()).message();
         assert_eq!(
             message(used(960)).unwrap(),
