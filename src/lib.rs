@@ -21,5 +21,6 @@ pub mod placed_embeddings;
 pub mod placement;
 pub mod prediction;
 pub mod predictor;
+pub mod prefetch;
 pub mod prompt;
 pub mod registered_image;
