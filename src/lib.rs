@@ -1,6 +1,6 @@
 //! sam-mm: interactive Segment Anything behind a stable C API, inside a memory budget.
 //!
-//! Imports run one way: `capi` → `context`, `model`, `predictor`, `display` → `cache`, `memory`, `image`, `mask`,
+//! Imports run one way: `capi` → `context`, `model`, `predictor`, `display` → `embeddings`, `cache`, `memory`, `image`, `mask`,
 //! `backend`. The pipeline a person reads first is [`predictor`]. The C header is `include/sam_mm.h`; its contract is docs/abi.md.
 
 pub mod backend;
@@ -9,13 +9,13 @@ mod callback;
 pub mod capi;
 pub mod context;
 pub mod display;
+pub mod embeddings;
 pub mod error;
 pub mod image;
 pub mod logging;
 pub mod mask;
 pub mod memory;
 pub mod model;
-pub mod placed_embeddings;
 pub mod placement;
 pub mod prediction;
 pub mod predictor;

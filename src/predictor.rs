@@ -14,6 +14,8 @@ use std::time::Instant;
 use crate::backend::{self, MaskBuffers, PixelData, Pixels, Precision};
 use crate::cache::{embedding, prediction};
 use crate::callback::refuse_inside;
+use crate::embeddings::packed::Packed;
+use crate::embeddings::{Source, bring_up};
 use crate::error::Error;
 use crate::image::{ImageKey, ModelInput, Samples};
 use crate::memory::analytics::Cache;
@@ -65,6 +67,7 @@ pub fn predict(
 pub struct Encoded {
     key: embedding::Key,
     embedding: Arc<PlacedEmbedding>,
+    source: Source,
     /// What encoding took; `None` when the embedding had been kept.
     encoding: Option<Encoding>,
 }
@@ -83,7 +86,9 @@ impl Encoded {
             decode_ms: Some(decode_ms),
         };
         let encode_ran = self.encoding.map(|encoding| encoding.ran);
-        Prediction::new(decoded, timings, encode_ran)
+        let mut prediction = Prediction::new(decoded, timings, encode_ran);
+        prediction.embedding_source = Some(self.source);
+        prediction
     }
 }
 
@@ -123,7 +128,13 @@ fn encode_input(
         drop(turn);
         return Ok(found(model, image, key, kept));
     }
+    let is_good = |kept: &Packed| serves(model, kept.precision, kept.tried_better);
+    if let Some((kept, source)) = bring_up(model, key, is_good)? {
+        drop(turn);
+        return Ok(found_in(source, model, image, key, kept));
+    }
     count(model, image, Cache::Embedding, false);
+    count_tiers(model, Source::Encoded);
     let ((embedding, ran), milliseconds) = timed(|| run_encoder(model, image, input))?;
     let embedding = Arc::new(embedding);
     let embeddings = model.context().embeddings();
@@ -133,6 +144,7 @@ fn encode_input(
     Ok(Encoded {
         key,
         embedding,
+        source: Source::Encoded,
         encoding: Some(Encoding { milliseconds, ran }),
     })
 }
@@ -143,11 +155,53 @@ fn found(
     key: embedding::Key,
     embedding: Arc<PlacedEmbedding>,
 ) -> Encoded {
+    let source = match embedding.placement.tier() {
+        Tier::Device => Source::Device,
+        Tier::Host => Source::Host,
+    };
+    found_in(source, model, image, key, embedding)
+}
+
+fn found_in(
+    source: Source,
+    model: &Model,
+    image: &RegisteredImage,
+    key: embedding::Key,
+    embedding: Arc<PlacedEmbedding>,
+) -> Encoded {
     count(model, image, Cache::Embedding, true);
+    count_tiers(model, source);
     Encoded {
         key,
         embedding,
+        source,
         encoding: None,
+    }
+}
+
+/// The tiers are asked one after the other, each only when the one before has nothing.
+fn count_tiers(model: &Model, source: Source) {
+    let context = model.context();
+    let analytics = context.memory().analytics();
+    let tiers = [
+        (
+            Cache::EmbeddingDevice,
+            Source::Device,
+            context.memory().has_device(),
+        ),
+        (Cache::EmbeddingHost, Source::Host, true),
+        (
+            Cache::EmbeddingDisk,
+            Source::Disk,
+            context.embeddings().has_disk(),
+        ),
+    ];
+    for (cache, its_source, _) in tiers.into_iter().filter(|&(_, _, there)| there) {
+        let hit = source == its_source;
+        analytics.looked_up(cache, hit);
+        if hit {
+            return;
+        }
     }
 }
 
@@ -163,13 +217,16 @@ fn kept_embedding(
     model: &Model,
     key: embedding::Key,
 ) -> Result<Option<Arc<PlacedEmbedding>>, Error> {
-    let Some(kept) = model.context().embeddings().get(key) else {
+    let Some(kept) = model.context().embeddings().live(key) else {
         return Ok(None);
     };
-    let good = model.is_as_asked(kept.precision)
-        || kept.tried_better
-        || kept.precision == model.precision_now()?;
+    let good = serves(model, kept.precision, kept.tried_better)?;
     Ok(good.then_some(kept))
+}
+
+/// Whether nothing better than an embedding in this precision could be had now.
+fn serves(model: &Model, precision: Precision, tried_better: bool) -> Result<bool, Error> {
+    Ok(model.is_as_asked(precision) || tried_better || precision == model.precision_now()?)
 }
 
 fn run_encoder(
@@ -323,8 +380,7 @@ fn check_finite(
     let Some((what, mask, value)) = decoded.not_finite() else {
         return Ok(());
     };
-    let embeddings = model.context().embeddings();
-    embeddings.remove_where(|key| key == encoded.key);
+    model.context().embeddings().remove(encoded.key);
     Err(Error::NotFinite {
         model: model.name().to_owned(),
         what,
@@ -401,7 +457,8 @@ fn lie_in(tier: Tier, model: &Model, encoded: &Encoded) -> Result<Arc<PlacedEmbe
     let context = model.context();
     let placement = model.placement(tier)?;
     let moved = Arc::new(placement.import(&encoded.embedding, &context.operation(tier))?);
-    context.embeddings().insert(encoded.key, Arc::clone(&moved));
+    let embeddings = context.embeddings();
+    embeddings.insert_again(encoded.key, Arc::clone(&moved));
     Ok(moved)
 }
 
