@@ -7,6 +7,7 @@ use super::packed::Packed;
 use crate::backend::BackendError;
 use crate::cache::embedding::Key;
 use crate::error::Error;
+use crate::jobs::orders::Oversight;
 use crate::logging::Level;
 use crate::memory::status::Tier;
 use crate::model::Model;
@@ -22,12 +23,13 @@ pub fn bring_up(
     model: &Model,
     key: Key,
     is_good: impl Fn(&Packed) -> Result<bool, Error>,
+    oversight: &Oversight,
 ) -> Result<Option<(Arc<PlacedEmbedding>, Source)>, Error> {
     let embeddings = model.context().embeddings();
     if let Some(packed) = embeddings.packed(key)
         && is_good(&packed)?
     {
-        if let Some(placed) = import(model, &packed)? {
+        if let Some(placed) = import(model, &packed, oversight)? {
             return Ok(Some((keep(model, key, placed), Source::Host)));
         }
         embeddings.remove(key);
@@ -38,7 +40,7 @@ pub fn bring_up(
     let Some(packed) = disk.load(key) else {
         return Ok(None);
     };
-    match import(model, &packed)? {
+    match import(model, &packed, oversight)? {
         Some(placed) => Ok(Some((keep(model, key, placed), Source::Disk))),
         None => {
             disk.remove(key, &packed);
@@ -56,17 +58,21 @@ fn keep(model: &Model, key: Key, placed: PlacedEmbedding) -> Arc<PlacedEmbedding
 
 /// The embedding of bytes, where the model runs; on the CPU where the device has no room for it even after caches gave
 /// theirs back. `None` for bytes that the backend refuses.
-fn import(model: &Model, packed: &Packed) -> Result<Option<PlacedEmbedding>, Error> {
+fn import(
+    model: &Model,
+    packed: &Packed,
+    oversight: &Oversight,
+) -> Result<Option<PlacedEmbedding>, Error> {
     let tier = model.tier();
-    let mut result = import_at(model, packed, tier);
-    if is_out_of_memory(&result) && tier == Tier::Device {
+    let mut result = import_at(model, packed, tier, oversight);
+    if is_out_of_memory(&result) && tier == Tier::Device && !oversight.is_modest() {
         let manager = model.context().memory();
         let bytes = model.info().embedding_bytes;
         manager.consumers().release(tier, bytes);
         manager.trim();
-        result = import_at(model, packed, tier);
+        result = import_at(model, packed, tier, oversight);
         if is_out_of_memory(&result) && model.falls_back() {
-            result = import_at(model, packed, Tier::Host);
+            result = import_at(model, packed, Tier::Host, oversight);
         }
     }
     match result {
@@ -79,9 +85,14 @@ fn import(model: &Model, packed: &Packed) -> Result<Option<PlacedEmbedding>, Err
     }
 }
 
-fn import_at(model: &Model, packed: &Packed, tier: Tier) -> Result<PlacedEmbedding, Error> {
-    let placement = model.placement(tier)?;
-    let operation = model.context().operation(tier);
+fn import_at(
+    model: &Model,
+    packed: &Packed,
+    tier: Tier,
+    oversight: &Oversight,
+) -> Result<PlacedEmbedding, Error> {
+    let placement = model.placement(tier, oversight)?;
+    let operation = model.context().operation(tier, oversight.clone());
     placement.import_packed(packed, &operation)
 }
 
