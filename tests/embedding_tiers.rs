@@ -495,9 +495,9 @@ fn a_process_killed_while_it_writes_leaves_nothing_that_harms() {
             },
             || {
                 let setup = Setup::with(options(Some(&folder_of_child())));
-                for size in 50.. {
+                for width in 80.. {
                     for gray in 0..=255 {
-                        click(&setup, &setup.image_of(gray, (size, 50)));
+                        click(&setup, &setup.image_of(gray, (width, 50)));
                     }
                 }
             },
@@ -515,7 +515,7 @@ fn a_process_killed_while_it_writes_leaves_nothing_that_harms() {
     let fresh = Setup::with(options(None));
     let mut from_disk = 0;
     for gray in 0..60 {
-        let size = (50, 50);
+        let size = (80, 50);
         let (found, source) = click(&setup, &setup.image_of(gray, size));
         assert_eq!(found, click(&fresh, &fresh.image_of(gray, size)).0);
         from_disk += u32::from(source == From::Disk);

@@ -108,8 +108,8 @@ fn the_structs_of_the_plugin_abi_have_one_layout_in_c_and_rust() {
 #[test]
 fn the_structs_of_the_api_have_one_layout_in_c_and_rust() {
     use sam_mm::capi::{
-        cache::*, context::*, display::*, image::*, job::*, memory::*, memory_events::*, memory_options::*,
-        memory_report::*, model::*, predict::*, progress::*, result::*,
+        cache::*, context::*, display::*, image::*, job::*, memory::*, memory_events::*,
+        memory_options::*, memory_report::*, model::*, predict::*, progress::*, result::*,
     };
     let layout = layouts! {
         sam_mm_options {

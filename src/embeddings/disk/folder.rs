@@ -91,13 +91,22 @@ impl Folder {
         }
     }
 
-    /// Whether there is a file of an entry; if so, that becomes the most recently used.
+    /// Whether there is a file with the header of an entry; if so, that becomes the most recently used.
     pub fn touch(&self, id: &EntryId) -> bool {
-        let file = File::open(self.path.join(id.file_name()));
-        file.is_ok_and(|file| {
+        let Ok(mut file) = File::open(self.path.join(id.file_name())) else {
+            return false;
+        };
+        let mut header = [0; HEADER];
+        let got = read_some(&mut file, &mut header);
+        let is = file.metadata();
+        let (Ok(HEADER), Ok(is)) = (got, is) else {
+            return false;
+        };
+        let there = id.is_head_of(&header, is.len().saturating_sub(HEADER as u64));
+        if there {
             mark_used(&file);
-            file.metadata().is_ok_and(|is| is.len() > HEADER as u64)
-        })
+        }
+        there
     }
 
     /// Keeps an entry, and makes room for it. One larger than the whole folder may be is not kept.

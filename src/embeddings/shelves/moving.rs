@@ -63,7 +63,7 @@ impl<L: Live> Shelves<L> {
                     key,
                     kept: Some(kept),
                 });
-            } else if state.queue.contains(&key) {
+            } else if state.queue.contains(&key) || state.writing == Some(key) {
                 state.leave(key, kept);
             } else {
                 out._rest.push(kept);

@@ -143,6 +143,7 @@ fn a_file_with_any_bit_changed_or_of_any_other_length_is_no_entry() {
         fs::write(setup.path(1), &bytes).unwrap();
         assert_eq!(setup.load(1), None, "{what}");
         assert_eq!(setup.load(1), None, "{what}, again");
+        assert!(!setup.folder.touch(&id(1)), "{what}");
         let was_ours = entry::is_ours(&bytes);
         assert_eq!(setup.path(1).exists(), !was_ours, "{what}");
         setup.store(1);
