@@ -300,7 +300,10 @@ typedef struct sam_mm_options {
   int32_t log_level;
   /** Non-zero (default): GPUs that have TF32 may use it for matrix products. */
   uint32_t allow_tf32;
-  /** Most bytes of image embeddings kept for coming back to an image (one of SAM is 4 MiB); default 1 GiB. */
+  /**
+   * Most bytes of image embeddings kept for coming back to an image (one of SAM is 4 MiB) on the device, or in host
+   * memory where the device has none of its own; default 1 GiB.
+   */
   uint64_t embedding_cache_bytes;
   /** Budget, thresholds and monitor; NULL (default) for their defaults. Borrowed for the call. */
   const sam_mm_memory_options *memory;
@@ -317,6 +320,27 @@ typedef struct sam_mm_options {
   uint64_t image_cache_bytes;
   /** Most of them that are kept; default 10. 0 keeps none. */
   uint64_t image_cache_entries;
+  /** Most bytes of image embeddings kept in host memory of those that left the device; default 1 GiB. 0 keeps none. */
+  uint64_t embedding_host_bytes;
+  /** Most image embeddings kept on the device, and in host memory each; default `UINT64_MAX`: their bytes alone count. */
+  uint64_t embedding_cache_entries;
+  /**
+   * Folder in which image embeddings are kept for later sessions, which need not exist yet; NULL (default) for none.
+   * Shared safely by several contexts and processes; a folder `sam_mm_embeddings_v1` is made in it, and nothing beside that
+   * is touched. A `content_id` that is used with it must mean the same picture to all who share the folder.
+   */
+  const char *embedding_disk_folder;
+  /** Most bytes of files in it; default 8 GiB. */
+  uint64_t embedding_disk_bytes;
+  /** Most files in it; default 100000. */
+  uint64_t embedding_disk_entries;
+  /**
+   * Non-zero: image embeddings are kept in half precision, in host memory beside a device and on disk, in half the
+   * bytes and no longer bit for bit; see docs/caching.md. Default 0.
+   */
+  uint32_t embedding_compress;
+  /** Zero; for later use. */
+  uint32_t reserved_2;
 } sam_mm_options;
 
 /** The backend that a context runs on. */
@@ -358,7 +382,8 @@ int32_t sam_mm_init(const sam_mm_options *options, sam_mm_context **context, sam
 /**
  * Destroys a context. Its jobs are cancelled, and waited for until they have ended; their handles stay valid. Models, images
  * and results made from it stay usable until they are freed themselves; what they
- * share is freed with the last of them. When this returns, no callback of the context runs or will run. NULL and
+ * share is freed with the last of them. Waits, up to ten seconds, for embeddings that are still to be written to
+ * `embedding_disk_folder`. When this returns, no callback of the context runs or will run. NULL and
  * contexts destroyed before are ignored. Not to be called from a callback of this context. [any thread]
  */
 void sam_mm_destroy(sam_mm_context *context);
@@ -1195,6 +1220,21 @@ int32_t sam_predict(sam_mm_model *model,
  * Results: scores and logits at once, masks in every form when asked for.
  * ============================================================================ */
 
+/** No embedding was needed: the prediction had been kept. */
+#define SAM_MM_EMBEDDING_NONE 0
+
+/** Nowhere: this prediction encoded the image. */
+#define SAM_MM_EMBEDDING_ENCODED 1
+
+/** In the memory of the device. */
+#define SAM_MM_EMBEDDING_DEVICE 2
+
+/** In host memory. */
+#define SAM_MM_EMBEDDING_HOST 3
+
+/** On disk. */
+#define SAM_MM_EMBEDDING_DISK 4
+
 /** Memory did not run out. */
 #define SAM_MM_RUNG_NONE 0
 
@@ -1256,6 +1296,10 @@ typedef struct sam_mm_result_info {
   uint32_t prediction_reused;
   /** Zero; for later use. */
   uint32_t reserved;
+  /** `SAM_MM_EMBEDDING_…`: where the embedding was when it was needed. */
+  uint32_t embedding_source;
+  /** Zero; for later use. */
+  uint32_t reserved_2;
 } sam_mm_result_info;
 
 /** One mask in figures. */
@@ -1854,7 +1898,10 @@ int32_t sam_mm_prefetch_describe(sam_mm_context *context, sam_mm_prefetch_info *
  * Caches: what they hold, and emptying them.
  * ============================================================================ */
 
-/** Image embeddings: what the image encoder made, by image and model. */
+/**
+ * Image embeddings in memory: what the image encoder made, by image and model, on the device and in host memory
+ * together. `hits` counts those found on disk as well: a miss is an encoding.
+ */
 #define SAM_MM_CACHE_EMBEDDING 0
 
 /** Predictions: what the mask decoder made, by image, model and prompt. */
@@ -1862,6 +1909,18 @@ int32_t sam_mm_prefetch_describe(sam_mm_context *context, sam_mm_prefetch_info *
 
 /** Images processed for display. */
 #define SAM_MM_CACHE_IMAGE 2
+
+/** Image embeddings on the device, which is asked first. Empty where the device has no memory of its own. */
+#define SAM_MM_CACHE_EMBEDDING_DEVICE 3
+
+/** Image embeddings in host memory, which is asked when the device has none, what waits to be written to disk included. */
+#define SAM_MM_CACHE_EMBEDDING_HOST 4
+
+/**
+ * Image embeddings on disk, asked last: what this process knows of the folder, which others may use as well. Empty
+ * without `embedding_disk_folder`.
+ */
+#define SAM_MM_CACHE_EMBEDDING_DISK 5
 
 /** What a cache holds and how well it serves. */
 typedef struct sam_mm_cache_info {
@@ -1897,7 +1956,9 @@ int32_t sam_mm_cache_describe(sam_mm_context *context,
 /**
  * Drops everything that a cache holds. What is in use stays usable until its user is done: embeddings of running
  * predictions, display images that are not freed. `freed`, which may be NULL, receives the bytes that were given back at
- * once. [any thread]
+ * once. Embeddings are dropped from the tiers named and moved to no other: `SAM_MM_CACHE_EMBEDDING` leaves those on disk,
+ * where the next use finds them, `SAM_MM_CACHE_EMBEDDING_DISK` deletes the files, those of other models and processes
+ * included. [any thread]
  *
  * Requires:
  * `freed` and `error` are NULL or valid places.
@@ -1906,6 +1967,19 @@ int32_t sam_mm_cache_clear(sam_mm_context *context,
                            uint32_t cache,
                            uint64_t *freed,
                            sam_mm_error **error);
+
+/**
+ * `sam_mm_cache_clear`, but for what belongs to the picture of `image`: its embeddings, its predictions. Images processed
+ * for display are known by their pixels, so that of an image with a `content_id` they are dropped. [any thread]
+ *
+ * Requires:
+ * `freed` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_cache_clear_except(sam_mm_context *context,
+                                  uint32_t cache,
+                                  const sam_mm_image *image,
+                                  uint64_t *freed,
+                                  sam_mm_error **error);
 
 #ifdef __cplusplus
 }  /* extern "C" */

@@ -1,7 +1,8 @@
 //! sam-mm: interactive Segment Anything behind a stable C API, inside a memory budget.
 //!
-//! Imports run one way: `capi` → `jobs` → `context`, `model`, `predictor`, `display` → `cache`, `memory`, `image`, `mask`,
-//! `backend`. The pipeline a person reads first is [`predictor`]. The C header is `include/sam_mm.h`; its contract is docs/abi.md.
+//! Imports run one way: `capi` → `jobs` → `context`, `model`, `predictor`, `display` → `embeddings`, `cache`, `memory`,
+//! `image`, `mask`, `backend`. The pipeline a person reads first is [`predictor`]. The C header is `include/sam_mm.h`; its
+//! contract is docs/abi.md.
 
 pub mod backend;
 pub mod cache;
@@ -9,6 +10,7 @@ mod callback;
 pub mod capi;
 pub mod context;
 pub mod display;
+pub mod embeddings;
 pub mod error;
 pub mod image;
 pub mod jobs;
@@ -17,7 +19,6 @@ pub mod mask;
 pub mod memory;
 pub mod model;
 mod panics;
-pub mod placed_embeddings;
 pub mod placement;
 pub mod prediction;
 pub mod predictor;

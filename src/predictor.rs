@@ -19,11 +19,13 @@ use std::time::Instant;
 use crate::backend::{self, MaskBuffers, PixelData, Pixels, Precision};
 use crate::cache::{embedding, prediction};
 use crate::callback::refuse_inside;
+use crate::embeddings::packed::Packed;
+use crate::embeddings::{Source, bring_up};
 use crate::error::Error;
 use crate::image::{ImageKey, ModelInput, Samples};
 use crate::jobs::orders::{Orders, Oversight, Ticks};
 use crate::jobs::progress::Stage;
-use crate::jobs::turnstile::{Turn, Urgency};
+use crate::jobs::turnstile::Turn;
 use crate::memory::analytics::Cache;
 use crate::memory::execute::{Ran, execute, execute_modestly};
 use crate::memory::plan::{Candidate, Way, Work};
@@ -132,6 +134,7 @@ fn in_turn<T>(
 pub struct Encoded {
     key: embedding::Key,
     embedding: Arc<PlacedEmbedding>,
+    source: Source,
     /// What encoding took; `None` when the embedding had been kept.
     encoding: Option<Encoding>,
 }
@@ -150,7 +153,9 @@ impl Encoded {
             decode_ms: Some(decode_ms),
         };
         let encode_ran = self.encoding.map(|encoding| encoding.ran);
-        Prediction::new(decoded, timings, encode_ran)
+        let mut prediction = Prediction::new(decoded, timings, encode_ran);
+        prediction.embedding_source = Some(self.source);
+        prediction
     }
 }
 
@@ -171,7 +176,7 @@ pub fn encode_with(
     orders.enter(Stage::Reading, 0.0)?;
     let input = identify(model, image)?;
     let key = embedding_key(model, image.key());
-    let kept = model.context().embeddings().get(key);
+    let kept = model.context().embeddings().live(key);
     if let Some(kept) = kept.filter(|kept| needs_no_better(model, kept)) {
         return Ok(found(model, image, (key, kept), orders));
     }
@@ -197,14 +202,7 @@ pub(crate) fn prefetch(
     let input = identify(model, image)?;
     let turn = model.turn(image.key(), orders)?;
     match encode_in_turn(model, image, input.as_ref(), (orders, &turn)) {
-        Ok(encoded) => {
-            // Before the turn ends: whoever waits for it uses it next.
-            if encoded.encoding.is_some() {
-                let prefetch = model.context().prefetch();
-                prefetch.made(encoded.key, &encoded.embedding);
-            }
-            Ok(Prefetched::IsThere)
-        }
+        Ok(_) => Ok(Prefetched::IsThere),
         Err(error) if error.is_cancelled() && turn.signs().gave_way() => Ok(Prefetched::GaveWay),
         Err(error) => Err(error),
     }
@@ -233,29 +231,48 @@ fn encode_in_turn(
     if let Some(kept) = kept_embedding(model, key)? {
         return Ok(found(model, image, (key, kept), orders));
     }
+    let oversight = Oversight::in_turn(orders, turn);
+    let is_good = |kept: &Packed| serves(model, kept.precision, kept.tried_better);
+    if let Some((kept, source)) = bring_up(model, key, is_good, &oversight)? {
+        note_made(model, key, &kept, orders);
+        return Ok(found_in(source, model, image, (key, kept), orders));
+    }
     if !orders.modest {
         count(model, image, Cache::Embedding, false);
+        count_tiers(model, Source::Encoded);
     }
     orders.enter(Stage::Encoding, ENCODING)?;
     let steps = model.ticks_to_encode.load(Ordering::Relaxed);
     let part = (ENCODING, DECODING);
     let ticks = Arc::new(Ticks::new(orders, Stage::Encoding, part, steps));
-    let oversight = Oversight::in_turn(orders, turn)
-        .for_others_too()
-        .counted_by(&ticks);
+    let oversight = oversight.for_others_too().counted_by(&ticks);
     let ((embedding, ran), milliseconds) = timed(|| run_encoder(model, image, input, &oversight))?;
     model.ticks_to_encode.store(ticks.seen(), Ordering::Relaxed);
     let embedding = Arc::new(embedding);
     let embeddings = model.context().embeddings();
     embeddings.insert(key, Arc::clone(&embedding));
+    note_made(model, key, &embedding, orders);
     tell(model, image, "encoded", milliseconds, &ran);
     // It may have gone on for others alone.
     orders.cancel.check()?;
     Ok(Encoded {
         key,
         embedding,
+        source: Source::Encoded,
         encoding: Some(Encoding { milliseconds, ran }),
     })
+}
+
+/// What was made for later is told apart until it is used. Before the turn ends: whoever waits for it uses it next.
+fn note_made(
+    model: &Model,
+    key: embedding::Key,
+    embedding: &Arc<PlacedEmbedding>,
+    orders: &Orders,
+) {
+    if orders.modest {
+        model.context().prefetch().made(key, embedding);
+    }
 }
 
 fn found(
@@ -264,16 +281,57 @@ fn found(
     (key, embedding): (embedding::Key, Arc<PlacedEmbedding>),
     orders: &Orders,
 ) -> Encoded {
-    if orders.urgency == Urgency::Interactive {
-        model.context().prefetch().used(key);
-    }
+    let source = match embedding.placement.tier() {
+        Tier::Device => Source::Device,
+        Tier::Host => Source::Host,
+    };
+    found_in(source, model, image, (key, embedding), orders)
+}
+
+fn found_in(
+    source: Source,
+    model: &Model,
+    image: &RegisteredImage,
+    (key, embedding): (embedding::Key, Arc<PlacedEmbedding>),
+    orders: &Orders,
+) -> Encoded {
+    // What is made for later is neither asked for nor used.
     if !orders.modest {
+        model.context().prefetch().used(key);
         count(model, image, Cache::Embedding, true);
+        count_tiers(model, source);
     }
     Encoded {
         key,
         embedding,
+        source,
         encoding: None,
+    }
+}
+
+/// The tiers are asked one after the other, each only when the one before has nothing.
+fn count_tiers(model: &Model, source: Source) {
+    let context = model.context();
+    let analytics = context.memory().analytics();
+    let tiers = [
+        (
+            Cache::EmbeddingDevice,
+            Source::Device,
+            context.memory().has_device(),
+        ),
+        (Cache::EmbeddingHost, Source::Host, true),
+        (
+            Cache::EmbeddingDisk,
+            Source::Disk,
+            context.embeddings().has_disk(),
+        ),
+    ];
+    for (cache, its_source, _) in tiers.into_iter().filter(|&(_, _, there)| there) {
+        let hit = source == its_source;
+        analytics.looked_up(cache, hit);
+        if hit {
+            return;
+        }
     }
 }
 
@@ -289,11 +347,16 @@ fn kept_embedding(
     model: &Model,
     key: embedding::Key,
 ) -> Result<Option<Arc<PlacedEmbedding>>, Error> {
-    let Some(kept) = model.context().embeddings().get(key) else {
+    let Some(kept) = model.context().embeddings().live(key) else {
         return Ok(None);
     };
-    let good = needs_no_better(model, &kept) || kept.precision == model.precision_now()?;
+    let good = serves(model, kept.precision, kept.tried_better)?;
     Ok(good.then_some(kept))
+}
+
+/// Whether nothing better than such an embedding could be had now.
+fn serves(model: &Model, precision: Precision, tried_better: bool) -> Result<bool, Error> {
+    Ok(model.is_as_asked(precision) || tried_better || precision == model.precision_now()?)
 }
 
 /// Whether an embedding is as good as it will get, however much memory there is.
@@ -482,8 +545,7 @@ fn check_finite(
     let Some((what, mask, value)) = decoded.not_finite() else {
         return Ok(());
     };
-    let embeddings = model.context().embeddings();
-    embeddings.remove_where(|key| key == encoded.key);
+    model.context().embeddings().remove(encoded.key);
     Err(Error::NotFinite {
         model: model.name().to_owned(),
         what,
@@ -566,7 +628,8 @@ fn lie_in(
     let placement = model.placement(tier, oversight)?;
     let operation = context.operation(tier, oversight.clone());
     let moved = Arc::new(placement.import(&encoded.embedding, &operation)?);
-    context.embeddings().insert(encoded.key, Arc::clone(&moved));
+    let embeddings = context.embeddings();
+    embeddings.insert_again(encoded.key, Arc::clone(&moved));
     Ok(moved)
 }
 

@@ -102,6 +102,19 @@ fn display_images_and_their_cache_keep_their_contract_without_a_backend() {
     }
 }
 
+#[test]
+fn the_tiers_of_embeddings_keep_their_contract_for_a_c_program() {
+    for sanitizers in [&[][..], &c::SANITIZERS] {
+        for (device, variant) in [("cpu", &[][..]), ("cuda:0", &["FAKE_CUDA_DEVICES=1"])] {
+            let folder = tempfile::tempdir().unwrap();
+            let kept = folder.path().join("not there yet");
+            let args = [device, kept.to_str().unwrap()];
+            let said = run("tests/c/embeddings.c", sanitizers, variant, &args);
+            assert!(said.contains("tiers kept"), "{said}");
+        }
+    }
+}
+
 /// Proof that the sanitizers above can fail.
 #[test]
 fn the_address_sanitizer_would_find_a_leak_and_an_overrun() {

@@ -26,6 +26,7 @@ use crate::jobs::orders::Orders;
 use crate::jobs::progress::{Stage, Whose};
 use crate::jobs::turnstile::Urgency;
 use crate::logging::Level;
+use crate::memory::status::Tier;
 use crate::model::Model;
 use crate::panics;
 use crate::placement::PlacedEmbedding;
@@ -350,8 +351,7 @@ impl Shared {
         if state.overview.rest.is_some() {
             return Next::Rest;
         }
-        let limits = share_of(context.embeddings().limits());
-        state.overview.rest = state.full(limits);
+        state.overview.rest = state.full(share_of(context));
         if state.overview.rest.is_some() {
             return Next::Rest;
         }
@@ -381,7 +381,7 @@ impl Shared {
             if context.is_poisoned() {
                 return Err(Error::Poisoned);
             }
-            check_cache(&model, context.embeddings().limits())?;
+            check_cache(&model)?;
             predictor::prefetch(&model, &image, &orders)
         });
         let outcome = outcome.unwrap_or_else(|panic| {
@@ -440,7 +440,13 @@ impl Shared {
 
 /// The part of the embedding cache for what has not been used yet. The other half is that of the images used last: what is
 /// prefetched never pushes out the one at hand.
-fn share_of(limits: Limits) -> Limits {
+fn share_of(context: &Context) -> Limits {
+    let tier = if context.memory().has_device() {
+        Tier::Device
+    } else {
+        Tier::Host
+    };
+    let limits = context.embeddings().limits(tier);
     Limits {
         entries: limits.entries / 2,
         bytes: limits.bytes / 2,
@@ -448,15 +454,15 @@ fn share_of(limits: Limits) -> Limits {
 }
 
 /// An embedding that would not fit beside the one in use is not made.
-fn check_cache(model: &Model, limits: Limits) -> Result<(), Error> {
-    let (bytes, share) = (model.info().embedding_bytes, share_of(limits));
+fn check_cache(model: &Model) -> Result<(), Error> {
+    let (bytes, share) = (model.info().embedding_bytes, share_of(model.context()));
     if bytes <= share.bytes && share.entries > 0 {
         return Ok(());
     }
     Err(Error::Unsupported(format!(
-        "an embedding of {bytes} bytes has no room beside the one in use in an embedding cache of {} bytes; make the cache \
-         larger",
-        limits.bytes
+        "an embedding of {bytes} bytes has no room in the {} bytes of the embedding cache that prefetching may take; make the \
+         cache larger",
+        share.bytes
     )))
 }
 

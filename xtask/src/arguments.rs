@@ -30,6 +30,8 @@ pub enum Task {
     Parity(ParityOptions),
     /// Measures against the official implementation and ONNX Runtime.
     Bench(BenchOptions),
+    /// Measures coming back to an image: from memory, from disk, and encoding it anew.
+    BenchTiers,
     /// Runs the conformance suite on a backend plugin.
     Conformance(ConformanceOptions),
     /// Plays what can happen to a session, without the hardware that it happens on.
