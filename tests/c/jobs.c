@@ -502,6 +502,7 @@ int main(int argc, char **argv) {
         script("block encode");
         submit_encode(model, image);
         submit_encode_of_another(context, model);
+        OK(sam_mm_prefetch_add(load(context), image, 0, &error));
         until_it_blocks("waiting.encode");
         puts("left");
         return 0;
