@@ -94,6 +94,9 @@ pub enum Error {
     /// A backend could not be found, or failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// The caller did not want it any more.
+    #[error("the operation was cancelled")]
+    Cancelled,
     /// An earlier panic left the context in doubt.
     #[error("an earlier internal failure left this context unusable; destroy it and make another")]
     Poisoned,
@@ -114,6 +117,11 @@ impl Error {
         }
     }
 
+    /// Whether memory was too short, on the device or in the host: less work at once may succeed.
+    pub fn is_out_of_memory(&self) -> bool {
+        self.code() == abi::SAM_MM_ERR_OUT_OF_MEMORY
+    }
+
     /// The status code of the C API.
     pub fn code(&self) -> i32 {
         match self {
@@ -130,6 +138,7 @@ impl Error {
             Self::MemoryConfig(_) => abi::SAM_MM_ERR_INVALID_ARGUMENT,
             Self::NotFinite { .. } => abi::SAM_MM_ERR_BACKEND,
             Self::Backend(error) => error.code(),
+            Self::Cancelled => abi::SAM_MM_ERR_CANCELLED,
             Self::Poisoned => abi::SAM_MM_ERR_POISONED,
             Self::Internal(_) => abi::SAM_MM_ERR_INTERNAL,
         }

@@ -1,6 +1,6 @@
 //! sam-mm: interactive Segment Anything behind a stable C API, inside a memory budget.
 //!
-//! Imports run one way: `capi` → `context`, `model`, `predictor`, `display` → `cache`, `memory`, `image`, `mask`,
+//! Imports run one way: `capi` → `context`, `model`, `predictor`, `everything`, `display` → `cache`, `memory`, `image`, `mask`,
 //! `backend`. The pipeline a person reads first is [`predictor`]. The C header is `include/sam_mm.h`; its contract is docs/abi.md.
 
 pub mod backend;
@@ -10,6 +10,7 @@ pub mod capi;
 pub mod context;
 pub mod display;
 pub mod error;
+pub mod everything;
 pub mod image;
 pub mod logging;
 pub mod mask;

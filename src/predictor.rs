@@ -17,8 +17,8 @@ use crate::callback::refuse_inside;
 use crate::error::Error;
 use crate::image::{ImageKey, ModelInput, Samples};
 use crate::memory::analytics::Cache;
-use crate::memory::execute::{Ran, execute};
-use crate::memory::plan::Work;
+use crate::memory::execute::{Fit, Ran, execute, fit};
+use crate::memory::plan::{Work, equal_to_best};
 use crate::memory::recovery::Rung;
 use crate::memory::status::Tier;
 use crate::model::Model;
@@ -53,7 +53,7 @@ pub fn predict(
         return Ok(Prediction::kept(kept));
     }
     count(model, image, Cache::Prediction, false);
-    let (decoded, decode_ms) = timed(|| decode(model, image, &encoded, &prompts))?;
+    let (decoded, decode_ms) = timed(|| decode(model, image, &encoded, &prompts, Reach::All))?;
     let decoded = Arc::new(decoded);
     keep_if_memory_allows(model, key, &encoded.embedding, &decoded);
     drop(turn);
@@ -94,6 +94,51 @@ pub fn encode(model: &Model, image: &RegisteredImage) -> Result<Encoded, Error> 
     check_same_context(model, image)?;
     let input = identify(model, image)?;
     encode_input(model, image, input)
+}
+
+/// Which ways an operation may be run in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// All.
+    All,
+    /// Those that give the same result within rounding as the best one: neither half precision nor the CPU in its place.
+    SameResult,
+}
+
+/// Decodes prompts on an embedding of the image for somebody who will not ask for the same again: nothing is kept, and
+/// no turn is taken, so that predictions of others come in between.
+pub(crate) fn decode_once(
+    model: &Model,
+    image: &RegisteredImage,
+    encoded: &Encoded,
+    prompts: &Prompts,
+    reach: Reach,
+) -> Result<Decoded, Error> {
+    refuse_inside("a prediction")?;
+    let (decoded, decode_ms) = timed(|| decode(model, image, encoded, prompts, reach))?;
+    tell_decoded(model, image, &decoded, decode_ms);
+    Ok(decoded)
+}
+
+/// How the decoding of so many objects would fit in memory now; in host memory, with the logits that come out.
+pub(crate) fn decode_fit(
+    model: &Model,
+    encoded: &Encoded,
+    num_objects: u32,
+    multimask: bool,
+) -> Result<Fit, Error> {
+    let precision = decoding_precision(model, &encoded.embedding)?;
+    let lies_in = encoded.embedding.placement.tier();
+    let mut candidates = model.candidates(Work::Decode, num_objects, lies_in, precision)?;
+    let info = model.info();
+    let masks = u64::from(num_objects) * u64::from(info.masks_per_object(multimask));
+    let logits = masks * 4 * u64::from(info.mask_size).pow(2);
+    for candidate in &mut candidates {
+        if candidate.way.tier == Tier::Host {
+            candidate.needed = candidate.needed.saturating_add(logits);
+        }
+    }
+    Ok(fit(model.context().memory(), &candidates))
 }
 
 /// Has the key of an image computed where there is none yet. That reads all pixels; meanwhile the model's input is made,
@@ -272,6 +317,7 @@ fn decode(
     image: &RegisteredImage,
     encoded: &Encoded,
     prompts: &Prompts,
+    reach: Reach,
 ) -> Result<Decoded, Error> {
     let mut decoded = Decoded::blank(model, image.size(), prompts)?;
     let (logits, scores) = decoded.buffers();
@@ -297,7 +343,13 @@ fn decode(
     let lies_in = encoded.embedding.placement.tier();
     let precision = decoding_precision(model, &encoded.embedding)?;
     let num_objects = prompts.num_objects() as u32;
-    let candidates = || model.candidates(Work::Decode, num_objects, lies_in, precision);
+    let candidates = || {
+        let all = model.candidates(Work::Decode, num_objects, lies_in, precision)?;
+        Ok(match reach {
+            Reach::All => all,
+            Reach::SameResult => equal_to_best(&all).to_vec(),
+        })
+    };
     let context = model.context();
     let ((), ran) = execute(context.memory(), "decode", &candidates, |way| {
         let placed = lie_in(way.tier, model, encoded)?;
