@@ -12,6 +12,8 @@
 mod batch;
 mod crop;
 mod found;
+#[cfg(test)]
+mod goldens;
 mod grid;
 mod measure;
 mod nms;
