@@ -176,9 +176,14 @@ fn predicted_ious(family: &str, threshold: Option<f64>) -> Vec<f32> {
         let score = setup.click(image).unwrap().score(0).unwrap();
         (0.81..0.87).contains(&score)
     };
-    let image = (50..200)
-        .map(|height| Arc::new(setup.image_of(255, (200, height))))
-        .find(in_between);
+    let nearly_white = |seed| {
+        let pixels: Vec<u8> = (0..200 * 100)
+            .map(|at| 0xFF - (noise(at, seed) & 7) as u8)
+            .collect();
+        let view = ImageView::new(PixelFormat::Gray8, 200, 100, 200, &pixels);
+        Arc::new(RegisteredImage::new(&setup.context, &view.unwrap()).unwrap())
+    };
+    let image = (0..100).map(nearly_white).find(in_between);
     let found = everything(&setup, &image.unwrap(), &options);
     found.masks.iter().map(|mask| mask.predicted_iou).collect()
 }

@@ -34,7 +34,10 @@ use measure::Judge;
 use nms::suppress;
 use options::{RegionRemoval, Settings};
 
+use crate::callback::refuse_inside;
 use crate::error::Error;
+use crate::jobs::orders::Orders;
+use crate::jobs::progress::Stage;
 use crate::model::Model;
 use crate::prediction::Decoded;
 use crate::predictor::{self, Encoded, Reach};
@@ -80,6 +83,22 @@ pub fn segment_everything(
     options: &Options,
     watch: &mut Watch<'_>,
 ) -> Result<Everything, Error> {
+    segment_everything_with(model, image, options, &Orders::default(), watch)
+}
+
+/// [`segment_everything`] with orders. Each batch is a turn with the model of its own.
+///
+/// # Errors
+/// As there, and [`Error::Cancelled`] when the orders say so.
+pub fn segment_everything_with(
+    model: &Model,
+    image: &RegisteredImage,
+    options: &Options,
+    orders: &Orders,
+    watch: &mut Watch<'_>,
+) -> Result<Everything, Error> {
+    refuse_inside("a segmentation of everything")?;
+    predictor::check_same_context(model, image)?;
     let settings = Settings::new(options, &model.info(), image.size())?;
     let mut run = Run {
         model,
@@ -88,6 +107,12 @@ pub fn segment_everything(
         points_total: settings.num_points(),
         threads: threads(model),
         settings: &settings,
+        orders,
+        // How far each image is says nothing about how far all is.
+        silent: Orders {
+            progress: None,
+            ..orders.clone()
+        },
         watch,
         effort: Effort::default(),
         kept: Vec::new(),
@@ -96,6 +121,15 @@ pub fn segment_everything(
         run.look_at(index, *crop)?;
     }
     run.finish()
+}
+
+/// Refuses options that could not be used with this model and image.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] with the option and its value.
+pub fn check(model: &Model, image: &RegisteredImage, options: &Options) -> Result<(), Error> {
+    predictor::check_same_context(model, image)?;
+    Settings::new(options, &model.info(), image.size()).map(drop)
 }
 
 /// Masks are measured on as many threads as the backend may use.
@@ -113,6 +147,8 @@ struct Run<'a, 'w> {
     batch_size: BatchSize,
     points_total: u64,
     threads: usize,
+    orders: &'a Orders,
+    silent: Orders,
     watch: &'a mut Watch<'w>,
     effort: Effort,
     /// Of the crops done so far.
@@ -129,7 +165,7 @@ struct Looking<'a> {
 
 impl Run<'_, '_> {
     fn look_at(&mut self, index: u32, crop: Crop) -> Result<(), Error> {
-        self.tell(index, &[])?;
+        self.tell(Stage::Encoding, index, &[])?;
         let part;
         let image = if crop.layer == 0 {
             self.image
@@ -137,7 +173,7 @@ impl Run<'_, '_> {
             part = self.image.part(crop.corners)?;
             &part
         };
-        let encoded = predictor::encode(self.model, image)?;
+        let encoded = predictor::encode_with(self.model, image, &self.silent)?;
         let looking = Looking {
             index,
             image,
@@ -183,7 +219,7 @@ impl Run<'_, '_> {
             rest = left;
             self.effort.points += count as u64;
             self.effort.batches += 1;
-            self.tell(looking.index, &found[before..])?;
+            self.tell(Stage::Decoding, looking.index, &found[before..])?;
         }
         Ok(found)
     }
@@ -230,9 +266,9 @@ impl Run<'_, '_> {
             } else {
                 Reach::All
             };
-            let decoded =
-                predictor::decode_once(self.model, looking.image, looking.encoded, &prompts, reach);
-            match decoded {
+            let objects = (looking.encoded, &prompts);
+            let (image, orders) = (looking.image, &self.silent);
+            match predictor::decode_once(self.model, image, objects, reach, orders) {
                 Err(error) if error.is_out_of_memory() && self.batch_size.ran_out(count) => {}
                 Err(error) => return Err(error),
                 Ok(decoded) => return Ok((count as usize, decoded)),
@@ -307,7 +343,7 @@ impl Run<'_, '_> {
         Ok(())
     }
 
-    fn tell(&mut self, crop: u32, found: &[FoundMask]) -> Result<(), Error> {
+    fn tell(&mut self, stage: Stage, crop: u32, found: &[FoundMask]) -> Result<(), Error> {
         let step = Step {
             points_done: self.effort.points,
             points_total: self.points_total,
@@ -315,6 +351,7 @@ impl Run<'_, '_> {
             crops: self.settings.crops.len() as u32,
             found,
         };
+        self.orders.enter(stage, step.fraction())?;
         match (self.watch)(&step) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Error::Cancelled),
