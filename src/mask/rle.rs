@@ -5,7 +5,7 @@
 //! count as a signed number in groups of 5 bits, the fourth and later ones as difference to the one two before.
 
 use super::{
-    Bitmask, BoundingBox, Extent, MaskError, MaskSource, Run,
+    Bitmask, BoundingBox, Extent, MaskError, MaskSource, PolygonOptions, Polygons, Run, bitmask,
     error::check_size,
     runs::{RunLine, sealed::Sealed},
 };
@@ -167,6 +167,28 @@ impl Rle {
             write_number(&mut text, i64::from(count) - i64::from(base));
         }
         text
+    }
+
+    /// Area and box.
+    pub fn extent(&self) -> Extent {
+        Extent::of(self)
+    }
+
+    /// Writes the mask to a buffer: `on` for foreground, 0 for background, rows `row_stride` bytes apart. Bytes between a
+    /// row's end and the next row are left alone.
+    ///
+    /// # Errors
+    /// [`MaskError::StrideTooShort`] or [`MaskError::BufferTooShort`]; nothing is written then.
+    pub fn write_to(&self, buffer: &mut [u8], row_stride: usize, on: u8) -> Result<(), MaskError> {
+        bitmask::write_source(self, buffer, row_stride, on)
+    }
+
+    /// Outlines.
+    ///
+    /// # Errors
+    /// [`MaskError::Tolerance`] or [`MaskError::OutOfMemory`].
+    pub fn polygons(&self, options: &PolygonOptions) -> Result<Polygons, MaskError> {
+        Polygons::trace(self, options)
     }
 
     /// Draws the mask.
