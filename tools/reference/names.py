@@ -10,12 +10,12 @@ SAM_2 = tuple(
 ALL = SAM + SAM_2
 
 
-def parse(text: str) -> list[str]:
-    """Names out of `A,B`, for argparse."""
-    names = [name.strip() for name in text.split(",") if name.strip()]
+def parse(text: str, *more: str) -> list[str]:
+    """Names out of `A,B`, of these models and `more`, for argparse."""
+    names, known = [name.strip() for name in text.split(",") if name.strip()], (*more, *ALL)
     for name in names:
-        if name not in ALL:
-            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(ALL)}")
+        if name not in known:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
     return names
 
 
