@@ -61,9 +61,10 @@ def build(project: Path) -> None:
     if cargo is None or not (project / "Cargo.toml").is_file():
         return
     packages = ["--package", "sam-mm"]
-    if os.environ.get("LIBTORCH"):
+    if os.environ.get("LIBTORCH") or os.environ.get("SAM_MM_LIBTORCH"):
         packages += ["--package", "sam-mm-torch"]
-    subprocess.run([cargo, "build", "--release", *packages], cwd=project, check=True)
+    environment = {"LIBTORCH": os.environ.get("SAM_MM_LIBTORCH", ""), "LIBTORCH_CXX11_ABI": "1", **os.environ}
+    subprocess.run([cargo, "build", "--release", *packages], cwd=project, env=environment, check=True)
 
 
 def platform_tag() -> str:

@@ -22,10 +22,13 @@ class Tensor(np.ndarray):
 
     @classmethod
     def of(cls, values) -> Tensor:
-        return np.asarray(values, np.float32).view(cls)
+        return np.asarray(values).view(cls)
+
+    def float(self) -> Tensor:
+        return self.astype(np.float32)
 
     def new_tensor(self, values) -> Tensor:
-        return Tensor.of(values)
+        return np.asarray(values, self.dtype).view(Tensor)
 
     def detach(self) -> Tensor:
         return self

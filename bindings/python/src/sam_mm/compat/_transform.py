@@ -26,6 +26,7 @@ class ResizeLongestSide:
 
     def apply_coords_torch(self, coords: Any, original_size: tuple[int, ...]) -> Any:
         """`apply_coords` for a tensor, which it is given as and returned as."""
+        coords = coords.float()  # boxes are often given as whole numbers
         return coords * coords.new_tensor(self._factors(original_size).tolist())
 
     def apply_boxes_torch(self, boxes: Any, original_size: tuple[int, ...]) -> Any:
