@@ -77,6 +77,25 @@ SAM_MM_RUNG_LOWER_PRECISION = 3
 SAM_MM_RUNG_CPU = 4
 SAM_MM_CONNECTIVITY_4 = 0
 SAM_MM_CONNECTIVITY_8 = 1
+SAM_MM_JOB_QUEUED = 0
+SAM_MM_JOB_RUNNING = 1
+SAM_MM_JOB_SUCCEEDED = 2
+SAM_MM_JOB_FAILED = 3
+SAM_MM_JOB_CANCELLED = 4
+SAM_MM_JOB_KIND_MODEL_LOAD = 0
+SAM_MM_JOB_KIND_ENCODE = 1
+SAM_MM_JOB_KIND_PREDICT = 2
+SAM_MM_JOB_KIND_PROCESS = 3
+SAM_MM_JOB_STAGE_WAITING = 0
+SAM_MM_JOB_STAGE_LOADING = 1
+SAM_MM_JOB_STAGE_READING = 2
+SAM_MM_JOB_STAGE_ENCODING = 3
+SAM_MM_JOB_STAGE_DECODING = 4
+SAM_MM_JOB_STAGE_PROCESSING = 5
+SAM_MM_JOB_STAGE_ENDED = 6
+SAM_MM_PROGRESS_CALL = 0
+SAM_MM_PROGRESS_JOB = 1
+SAM_MM_PROGRESS_PREFETCH = 2
 SAM_MM_CACHE_EMBEDDING = 0
 SAM_MM_CACHE_PREDICTION = 1
 SAM_MM_CACHE_IMAGE = 2
@@ -97,6 +116,24 @@ class sam_mm_memory_event(ct.Structure):
 
 
 sam_mm_memory_event_fn = ct.CFUNCTYPE(None, ct.c_void_p, ct.POINTER(sam_mm_memory_event))
+
+sam_mm_job_fn = ct.CFUNCTYPE(None, ct.c_void_p, ct.c_void_p)
+
+
+class sam_mm_progress(ct.Structure):
+    _fields_ = [
+        ("struct_size", ct.c_uint32),
+        ("source", ct.c_uint32),
+        ("number", ct.c_uint64),
+        ("at_ms", ct.c_uint64),
+        ("id", ct.c_uint64),
+        ("progress", ct.c_double),
+        ("stage", ct.c_uint32),
+        ("status", ct.c_int32),
+    ]
+
+
+sam_mm_progress_fn = ct.CFUNCTYPE(ct.c_int32, ct.c_void_p, ct.POINTER(sam_mm_progress))
 
 
 class sam_mm_memory_options(ct.Structure):
@@ -400,6 +437,28 @@ class sam_mm_polygons(ct.Structure):
     ]
 
 
+class sam_mm_job_options(ct.Structure):
+    _fields_ = [
+        ("struct_size", ct.c_uint32),
+        ("reserved", ct.c_uint32),
+        ("callback", sam_mm_job_fn),
+        ("user_data", ct.c_void_p),
+    ]
+
+
+class sam_mm_job_info(ct.Structure):
+    _fields_ = [
+        ("struct_size", ct.c_uint32),
+        ("kind", ct.c_uint32),
+        ("state", ct.c_uint32),
+        ("stage", ct.c_uint32),
+        ("status", ct.c_int32),
+        ("reserved", ct.c_uint32),
+        ("progress", ct.c_double),
+        ("id", ct.c_uint64),
+    ]
+
+
 class sam_mm_cache_info(ct.Structure):
     _fields_ = [
         ("struct_size", ct.c_uint32),
@@ -467,6 +526,22 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "sam_mm_polygon_options_init": (ct.c_int32, (ct.POINTER(sam_mm_polygon_options), ct.c_uint32)),
     "sam_mm_result_polygons": (ct.c_int32, (ct.c_void_p, ct.c_uint32, ct.POINTER(sam_mm_polygon_options), ct.POINTER(sam_mm_polygons), _PLACE)),
     "sam_mm_result_free": (None, (ct.c_void_p,)),
+    "sam_mm_job_options_init": (ct.c_int32, (ct.POINTER(sam_mm_job_options), ct.c_uint32)),
+    "sam_mm_job_submit_model_load": (ct.c_int32, (ct.c_void_p, ct.POINTER(sam_mm_model_options), ct.POINTER(sam_mm_job_options), _PLACE, _PLACE)),
+    "sam_mm_job_submit_encode": (ct.c_int32, (ct.c_void_p, ct.c_void_p, ct.POINTER(sam_mm_job_options), _PLACE, _PLACE)),
+    "sam_mm_job_submit_predict": (ct.c_int32, (ct.c_void_p, ct.c_void_p, ct.POINTER(sam_mm_predict_request), ct.POINTER(sam_mm_job_options), _PLACE, _PLACE)),
+    "sam_mm_job_submit_process": (ct.c_int32, (ct.c_void_p, ct.POINTER(sam_mm_display_options), ct.POINTER(sam_mm_job_options), _PLACE, _PLACE)),
+    "sam_mm_job_describe": (ct.c_int32, (ct.c_void_p, ct.POINTER(sam_mm_job_info), _PLACE)),
+    "sam_mm_job_wait": (ct.c_int32, (ct.c_void_p, ct.c_int64, ct.c_void_p, _PLACE)),
+    "sam_mm_job_cancel": (ct.c_int32, (ct.c_void_p, _PLACE)),
+    "sam_mm_job_set_callback": (ct.c_int32, (ct.c_void_p, sam_mm_job_fn, ct.c_void_p, _PLACE)),
+    "sam_mm_job_check": (ct.c_int32, (ct.c_void_p, _PLACE)),
+    "sam_mm_job_take_result": (ct.c_int32, (ct.c_void_p, _PLACE, _PLACE)),
+    "sam_mm_job_take_model": (ct.c_int32, (ct.c_void_p, _PLACE, _PLACE)),
+    "sam_mm_job_take_display": (ct.c_int32, (ct.c_void_p, _PLACE, _PLACE)),
+    "sam_mm_job_free": (None, (ct.c_void_p,)),
+    "sam_mm_progress_set": (ct.c_int32, (ct.c_void_p, sam_mm_progress_fn, ct.c_void_p, _PLACE)),
+    "sam_mm_progress_poll": (ct.c_int32, (ct.c_void_p, ct.POINTER(sam_mm_progress), ct.c_void_p, _PLACE)),
     "sam_mm_cache_describe": (ct.c_int32, (ct.c_void_p, ct.c_uint32, ct.POINTER(sam_mm_cache_info), _PLACE)),
     "sam_mm_cache_clear": (ct.c_int32, (ct.c_void_p, ct.c_uint32, ct.c_void_p, _PLACE)),
 }
