@@ -18,6 +18,7 @@ from ._errors import (
 from ._library import LibraryNotFound, version
 from .context import BackendInfo, Context
 from .image import Display, Image
+from .job import Job, JobInfo, Progress, ProgressSource, Stage
 from .memory import (
     Cache, CacheInfo, EventKind, Health, Level, MemoryCounters, MemoryEvent, MemoryInfo, MemoryOptions, MemoryStatus,
     OptimizeReport, Source, Tier,
@@ -31,8 +32,8 @@ __version__ = "0.1.0"
 __all__ = [
     "BackendError", "BackendInfo", "BackendNotFoundError", "Cache", "CacheInfo", "CancelledError", "CheckpointError",
     "ConflictError", "Context", "DeviceLostError", "DeviceUnavailableError", "Display", "EventKind", "FileError", "Format",
-    "Health", "Image", "InternalError", "Interpolation", "InvalidArgumentError", "InvalidHandleError", "Level",
+    "Health", "Image", "InternalError", "Interpolation", "InvalidArgumentError", "InvalidHandleError", "Job", "JobInfo", "Level",
     "LibraryNotFound", "Mask", "MemoryCounters", "MemoryEvent", "MemoryInfo", "MemoryOptions", "MemoryStatus", "Model",
-    "OptimizeReport", "OutOfMemoryError", "PoisonedError", "Polygon", "Precision", "Prompt", "Result", "Rung", "SamMmError",
-    "Source", "Tier", "UnsupportedError", "version",
+    "OptimizeReport", "OutOfMemoryError", "PoisonedError", "Polygon", "Precision", "Progress", "ProgressSource", "Prompt", "Result", "Rung", "SamMmError",
+    "Source", "Stage", "Tier", "UnsupportedError", "version",
 ]

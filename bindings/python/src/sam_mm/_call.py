@@ -111,7 +111,7 @@ def _free(function: str, value: int, process: int, kept: tuple[Any, ...]) -> Non
     if process != os.getpid():
         return
     free: Callable[[ct.c_void_p], None] = getattr(library(), function)
-    if function == "sam_mm_destroy" and _callbacks_here() > 0:
+    if function == "sam_mm_destroy" and inside_callback():
         # Destroying waits until no callback of the context runs. The collector came upon it inside one, which would
         # wait for itself; another thread can wait.
         threading.Thread(target=_free, args=(function, value, process, kept), name="sam_mm destroy").start()
@@ -126,6 +126,11 @@ CLOSED = Owner(ct.c_void_p(0), "").detach()
 def _callbacks_here() -> int:
     depth: int = vars(_callback_depth).get("value", 0)
     return depth
+
+
+def inside_callback() -> bool:
+    """Whether this thread is inside a callback of the library."""
+    return _callbacks_here() > 0
 
 
 class in_callback:  # noqa: N801 - reads as a statement

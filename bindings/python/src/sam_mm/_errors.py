@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+
 from . import _raw
 
 
@@ -104,8 +106,8 @@ class DeviceLostError(SamMmError, RuntimeError):
     code = _raw.SAM_MM_ERR_DEVICE_LOST
 
 
-class CancelledError(SamMmError):
-    """The caller cancelled the operation."""
+class CancelledError(SamMmError, concurrent.futures.CancelledError):
+    """The operation was cancelled before it had a result."""
 
     code = _raw.SAM_MM_ERR_CANCELLED
 

@@ -15,16 +15,19 @@ from . import _raw
 from ._call import Closable, Owner, call, defaults, filled, in_callback, sized, text
 from ._library import point_at_torch
 from .image import Image
+from .job import Job, Progress, submit, taken
 from .memory import (
     Cache, CacheInfo, MemoryCounters, MemoryEvent, MemoryInfo, MemoryOptions, MemoryStatus, OptimizeReport, Tier,
 )
-from .model import Model, Precision
+from .model import Model, Precision, Source, model_options
 from .pixels import Format
 
 #: Receives a level, `"error"` to `"debug"`, and a line of the log.
 LogCallback = Callable[[str, str], object]
 #: Receives what happens to memory.
 EventCallback = Callable[[MemoryEvent], object]
+#: Receives how far something is; True cancels it.
+ProgressCallback = Callable[[Progress], object]
 
 _LEVELS = {
     "error": _raw.SAM_MM_LOG_ERROR, "warn": _raw.SAM_MM_LOG_WARN,
@@ -105,9 +108,7 @@ class Context(Closable):
         call("sam_mm_init", ct.byref(options), ct.byref(handle))
         self._owner = Owner(handle, "sam_mm_destroy", self._callbacks)
 
-    def load_model(
-        self, checkpoint: str | os.PathLike[str] | bytes | None = None, precision: str | Precision = "fp32"
-    ) -> Model:
+    def load_model(self, checkpoint: Source = None, precision: str | Precision = "fp32") -> Model:
         """Loads a model onto the context's device.
 
         Args:
@@ -115,7 +116,17 @@ class Context(Closable):
                 such a file. None: the demo model that is built in, which knows drawn scenes, not photographs.
             precision: `"fp32"`, `"fp16"` or `"bf16"`.
         """
-        return Model(self, checkpoint, precision)
+        options, kept = model_options(checkpoint, precision)
+        handle = ct.c_void_p()
+        call("sam_mm_model_load", self._handle, ct.byref(options), ct.byref(handle))
+        del kept
+        return Model(self, handle)
+
+    def submit_load_model(self, checkpoint: Source = None, precision: str | Precision = "fp32") -> Job[Model]:
+        """`load_model` on a thread of the context."""
+        options, kept = model_options(checkpoint, precision)
+        take = taken("sam_mm_job_take_model", lambda handle: Model(self, handle))
+        return submit("sam_mm_job_submit_model_load", (self._handle, ct.byref(options)), take, (self, kept))
 
     def image(
         self, pixels: npt.ArrayLike, format: str | Format | None = None, *, content_id: bytes | str | None = None
@@ -192,6 +203,21 @@ class Context(Closable):
         function = self._kept(_log_function(callback)) if callback is not None else _raw.sam_mm_log_fn()
         call("sam_mm_log_set", self._handle, function, None, _level(level) if callback is not None else 0)
 
+    def on_progress(self, callback: ProgressCallback | None) -> None:
+        """Sends how far calls and jobs are to a function, on whatever thread; None ends that. Returning True cancels what it
+        is about, and so does raising, which is reported to `sys.unraisablehook`."""
+        function = self._kept(_progress_function(callback)) if callback is not None else _raw.sam_mm_progress_fn()
+        call("sam_mm_progress_set", self._handle, function, None)
+
+    def progress_events(self) -> Iterator[Progress]:
+        """Takes the progress that nobody has taken yet, the oldest first; the last 256 are kept."""
+        while True:
+            event, has_event = sized(_raw.sam_mm_progress), ct.c_uint32()
+            call("sam_mm_progress_poll", self._handle, ct.byref(event), ct.byref(has_event))
+            if not has_event.value:
+                return
+            yield Progress.from_struct(event)
+
     def _kept(self, function: Any) -> Any:
         self._callbacks.append(function)
         return function
@@ -241,3 +267,24 @@ def _event_function(callback: EventCallback) -> Any:
             callback(MemoryEvent.from_struct(event.contents))
 
     return _raw.sam_mm_memory_event_fn(received)
+
+
+def _report(error: BaseException) -> None:
+    """Reports an exception as ctypes does for one that leaves a callback: only the interpreter can."""
+
+    def leave() -> None:
+        raise error
+
+    ct.CFUNCTYPE(None)(leave)()
+
+
+def _progress_function(callback: ProgressCallback) -> Any:
+    def received(_: int | None, event: Any) -> int:
+        with in_callback():
+            try:
+                return int(callback(Progress.from_struct(event.contents)) is True)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it must not be lost in the library
+                _report(error)
+                return 1
+
+    return _raw.sam_mm_progress_fn(received)

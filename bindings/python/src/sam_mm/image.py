@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from . import _raw
 from ._call import CLOSED, Closable, Owner, call, defaults, filled
+from .job import Job, submit, taken
 from .pixels import Format, Interpolation, address, c_bytes, format_of, lent, points, readable, row_stride, span
 
 if TYPE_CHECKING:
@@ -54,12 +55,25 @@ class Image(Closable):
         format: str | Format = "rgb",
     ) -> Display:
         """Brings the image to display size: the longer side to `target_size`, within the other two (docs/caching.md)."""
-        options = defaults(_raw.sam_mm_display_options, "sam_mm_display_options_init")
-        options.target_size, options.min_size, options.max_size = target_size, min_size, max_size
-        options.shrinking, options.enlarging, options.format = shrinking, enlarging, format_of(format, 3)
+        options = _display_options(target_size, min_size, max_size, shrinking, enlarging, format)
         handle = ct.c_void_p()
         call("sam_mm_image_process", self._handle, ct.byref(options), ct.byref(handle))
         return Display(handle)
+
+    def submit_process(
+        self,
+        target_size: int = 1024,
+        *,
+        min_size: int = 600,
+        max_size: int = 2048,
+        shrinking: Interpolation = Interpolation.AREA,
+        enlarging: Interpolation = Interpolation.BILINEAR,
+        format: str | Format = "rgb",
+    ) -> Job[Display]:
+        """`process` on a thread of the context."""
+        options = _display_options(target_size, min_size, max_size, shrinking, enlarging, format)
+        take = taken("sam_mm_job_take_display", Display)
+        return submit("sam_mm_job_submit_process", (self._handle, ct.byref(options)), take, self)
 
     def __enter__(self) -> Image:
         return self
@@ -69,6 +83,15 @@ class Image(Closable):
 
     def __repr__(self) -> str:
         return f"<sam_mm.Image {self.width}x{self.height}{' closed' if self.closed else ''}>"
+
+
+def _display_options(
+    target_size: int, min_size: int, max_size: int, shrinking: Interpolation, enlarging: Interpolation, format: str | Format
+) -> _raw.sam_mm_display_options:
+    options = defaults(_raw.sam_mm_display_options, "sam_mm_display_options_init")
+    options.target_size, options.min_size, options.max_size = target_size, min_size, max_size
+    options.shrinking, options.enlarging, options.format = shrinking, enlarging, format_of(format, 3)
+    return options
 
 
 class Display(Closable):

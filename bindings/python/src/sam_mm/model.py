@@ -7,7 +7,7 @@ import enum
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from . import _raw
 from ._call import Closable, Owner, call, defaults, filled, text
 from .image import Image
+from .job import Job, checked, submit, taken
 from .pixels import address, points
 from .result import Result
 
@@ -90,21 +91,26 @@ class Request:
         self._kept.append((coordinates, labels, box, logits))
 
 
+Source = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, None]
+
+
+def model_options(source: Source, precision: str | Precision) -> tuple[_raw.sam_mm_model_options, Any]:
+    """Options of loading, and the array that they may point to."""
+    options = defaults(_raw.sam_mm_model_options, "sam_mm_model_options_init")
+    options.precision = Precision.of(precision)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        kept = np.frombuffer(source, np.uint8)
+        options.data, options.data_len = address(kept), kept.size
+        return options, kept
+    if source is not None:
+        options.path = os.fsencode(source)
+    return options, None
+
+
 class Model(Closable):
     """A loaded model. May be used from many threads at once; they take turns. Made by `Context.load_model`."""
 
-    def __init__(self, context: Context, source: str | os.PathLike[str] | bytes | None, precision: str | Precision) -> None:
-        options = defaults(_raw.sam_mm_model_options, "sam_mm_model_options_init")
-        options.precision = Precision.of(precision)
-        kept: Any = None
-        if isinstance(source, (bytes, bytearray, memoryview)):
-            kept = np.frombuffer(source, np.uint8)
-            options.data, options.data_len = address(kept), kept.size
-        elif source is not None:
-            options.path = os.fsencode(source)
-        handle = ct.c_void_p()
-        call("sam_mm_model_load", context._handle, ct.byref(options), ct.byref(handle))
-        del kept
+    def __init__(self, context: Context, handle: ct.c_void_p) -> None:
         self.context = context
         self._owner = Owner(handle, "sam_mm_model_free")
         info = filled("sam_mm_model_describe", handle, _raw.sam_mm_model_info)
@@ -150,6 +156,36 @@ class Model(Closable):
         handle = ct.c_void_p()
         call("sam_predict", self._handle, image._handle, ct.byref(request.struct), ct.byref(handle))
         return Result(handle)
+
+    def submit_predict(
+        self,
+        image: Image,
+        points: npt.ArrayLike | None = None,
+        labels: npt.ArrayLike | None = None,
+        box: npt.ArrayLike | None = None,
+        mask_input: npt.ArrayLike | None = None,
+        *,
+        multimask: bool = True,
+    ) -> Job[Result]:
+        """`predict` on a thread of the context. What was given may be changed afterwards."""
+        return self.submit_predict_many(image, [Prompt(points, labels, box, mask_input)], multimask=multimask)
+
+    def submit_predict_many(
+        self,
+        image: Image,
+        prompts: Iterable[Prompt] = (),
+        boxes: npt.ArrayLike | None = None,
+        *,
+        multimask: bool = True,
+    ) -> Job[Result]:
+        """`predict_many` on a thread of the context."""
+        request = Request(list(prompts), boxes, multimask)
+        arguments = (self._handle, image._handle, ct.byref(request.struct))
+        return submit("sam_mm_job_submit_predict", arguments, taken("sam_mm_job_take_result", Result), (self, image))
+
+    def submit_encode(self, image: Image) -> Job[None]:
+        """`Image.encode` on a thread of the context."""
+        return submit("sam_mm_job_submit_encode", (self._handle, image._handle), checked, (self, image))
 
     def __enter__(self) -> Model:
         return self
