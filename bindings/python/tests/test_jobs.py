@@ -87,6 +87,7 @@ def test_cancelling_the_task_that_awaits_cancels_the_job(ready):
             await job
 
         task = asyncio.create_task(wait())
+        await asyncio.sleep(0)  # a task that has not begun has nothing to cancel
         while fake.value("waiting.encode") == 0:
             await asyncio.sleep(0.001)
         task.cancel()
