@@ -41,6 +41,8 @@ pub enum Task {
     GpuCheck(GpuCheckOptions),
     /// Installs the library with cargo-c and builds the C example with pkg-config alone.
     InstallCheck,
+    /// Checks the links of all pages and makes the book of docs/, with the C API from the header.
+    Docs,
 }
 
 #[derive(Debug, Subcommand)]
