@@ -66,6 +66,11 @@ impl<L: Live> Shelves<L> {
                 continue;
             };
             let Some(kept) = state.to_write(key) else {
+                // On its way to where it can be found: whoever moves it says when it is there.
+                if state.moving.get(&key) == Some(&true) {
+                    state.queue.push_back(key);
+                    state = self.wait(state, IN_USE);
+                }
                 self.changed.notify_all();
                 continue;
             };
