@@ -1809,6 +1809,92 @@ int32_t sam_mm_progress_poll(sam_mm_context *context,
                              sam_mm_error **error);
 
 /* ============================================================================
+ * Prefetching: encoding the images that are coming, while nobody waits for anything.
+ * ============================================================================ */
+
+/** It does not rest. */
+#define SAM_MM_PREFETCH_NOT_PAUSED 0
+
+/** Device memory is at the warning threshold. */
+#define SAM_MM_PREFETCH_PAUSED_DEVICE 1
+
+/** Host memory is at its threshold. */
+#define SAM_MM_PREFETCH_PAUSED_HOST 2
+
+/** How full memory is could not be had. */
+#define SAM_MM_PREFETCH_PAUSED_UNKNOWN 3
+
+/** Its half of the embedding cache holds images that have not been used yet. */
+#define SAM_MM_PREFETCH_PAUSED_CACHE 4
+
+/** What prefetching is at. Counts are since the context was made. */
+typedef struct sam_mm_prefetch_info {
+  /** `sizeof(sam_mm_prefetch_info)`. */
+  uint32_t struct_size;
+  /** `SAM_MM_PREFETCH_…`: why it rests, though images are waiting. New reasons may come. */
+  uint32_t paused;
+  /** Images that wait. */
+  uint64_t queued;
+  /** Bytes of their pixels, held for as long as they wait. */
+  uint64_t queued_bytes;
+  /** 1 while an image is encoded, else 0. */
+  uint64_t running;
+  /** Images that are encoded now, or were already. */
+  uint64_t done;
+  /** Images that were dropped: memory was too short, or they failed; the log says why. */
+  uint64_t skipped;
+  /** Images that were taken out, or whose model was freed. */
+  uint64_t cancelled;
+  /** Why it rests, for people, with the numbers; empty when it does not. UTF-8; cut at a character when too long. */
+  char reason[256];
+} sam_mm_prefetch_info;
+
+/**
+ * Asks for an image to be encoded before somebody clicks on it; images of a larger `priority` go first, and among equals
+ * those that were added first. Adding one that waits changes its priority and nothing else. The image may be freed
+ * afterwards: the queue holds its pixels until they are encoded. Freeing the model takes its images out of the queue.
+ *
+ * One thread encodes them, and gives way to every other call and job, within the encoding too. It rests while memory is
+ * full, and does not make anybody give memory back: an image for which memory is too short is dropped, and encoded when it
+ * is clicked on. Images that were not used yet take at most half of the embedding cache. Never waits, also in callbacks.
+ * [any thread]
+ *
+ * Requires:
+ * `error` is NULL or a valid place.
+ */
+int32_t sam_mm_prefetch_add(sam_mm_model *model,
+                            sam_mm_image *image,
+                            int32_t priority,
+                            sam_mm_error **error);
+
+/**
+ * Takes an image out of the queue, or stops encoding it; nothing for one that is in neither. Never waits, also in callbacks.
+ * [any thread]
+ *
+ * Requires:
+ * `error` is NULL or a valid place.
+ */
+int32_t sam_mm_prefetch_remove(sam_mm_model *model,
+                               sam_mm_image *image,
+                               sam_mm_error **error);
+
+/**
+ * Takes everything out of the queue and stops encoding for it. Never waits, also in callbacks. [any thread]
+ *
+ * Requires:
+ * `error` is NULL or a valid place.
+ */
+int32_t sam_mm_prefetch_clear(sam_mm_context *context, sam_mm_error **error);
+
+/**
+ * Tells what prefetching is at. Never waits, also in callbacks. [any thread]
+ *
+ * Requires:
+ * `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+ */
+int32_t sam_mm_prefetch_describe(sam_mm_context *context, sam_mm_prefetch_info *info, sam_mm_error **error);
+
+/* ============================================================================
  * Caches: what they hold, and emptying them.
  * ============================================================================ */
 

@@ -27,8 +27,8 @@ use crate::jobs::orders::{Orders, Oversight, Ticks};
 use crate::jobs::progress::Stage;
 use crate::jobs::turnstile::Turn;
 use crate::memory::analytics::Cache;
-use crate::memory::execute::{Ran, execute};
-use crate::memory::plan::{Way, Work};
+use crate::memory::execute::{Ran, execute, execute_modestly};
+use crate::memory::plan::{Candidate, Way, Work};
 use crate::memory::recovery::Rung;
 use crate::memory::status::Tier;
 use crate::model::Model;
@@ -178,11 +178,34 @@ pub fn encode_with(
     let key = embedding_key(model, image.key());
     let kept = model.context().embeddings().live(key);
     if let Some(kept) = kept.filter(|kept| needs_no_better(model, kept)) {
-        return Ok(found(model, image, key, kept));
+        return Ok(found(model, image, (key, kept), orders));
     }
     in_turn(model, image, orders, |turn| {
         encode_in_turn(model, image, input.as_ref(), (orders, turn))
     })
+}
+
+/// What came of prefetching an image.
+pub enum Prefetched {
+    /// It is kept, now or from before.
+    IsThere,
+    /// Somebody more urgent came, and nothing was made.
+    GaveWay,
+}
+
+/// Encodes an image that nobody waits for, once, unless it is kept already.
+pub(crate) fn prefetch(
+    model: &Model,
+    image: &RegisteredImage,
+    orders: &Orders,
+) -> Result<Prefetched, Error> {
+    let input = identify(model, image)?;
+    let turn = model.turn(image.key(), orders)?;
+    match encode_in_turn(model, image, input.as_ref(), (orders, &turn)) {
+        Ok(_) => Ok(Prefetched::IsThere),
+        Err(error) if error.is_cancelled() && turn.signs().gave_way() => Ok(Prefetched::GaveWay),
+        Err(error) => Err(error),
+    }
 }
 
 /// Has the key of an image computed where there is none yet. That reads all pixels; meanwhile the model's input is made,
@@ -206,15 +229,18 @@ fn encode_in_turn(
 ) -> Result<Encoded, Error> {
     let key = embedding_key(model, image.key());
     if let Some(kept) = kept_embedding(model, key)? {
-        return Ok(found(model, image, key, kept));
+        return Ok(found(model, image, (key, kept), orders));
     }
     let oversight = Oversight::in_turn(orders, turn);
     let is_good = |kept: &Packed| serves(model, kept.precision, kept.tried_better);
     if let Some((kept, source)) = bring_up(model, key, is_good, &oversight)? {
-        return Ok(found_in(source, model, image, key, kept));
+        note_made(model, key, &kept, orders);
+        return Ok(found_in(source, model, image, (key, kept), orders));
     }
-    count(model, image, Cache::Embedding, false);
-    count_tiers(model, Source::Encoded);
+    if !orders.modest {
+        count(model, image, Cache::Embedding, false);
+        count_tiers(model, Source::Encoded);
+    }
     orders.enter(Stage::Encoding, ENCODING)?;
     let steps = model.ticks_to_encode.load(Ordering::Relaxed);
     let part = (ENCODING, DECODING);
@@ -225,6 +251,7 @@ fn encode_in_turn(
     let embedding = Arc::new(embedding);
     let embeddings = model.context().embeddings();
     embeddings.insert(key, Arc::clone(&embedding));
+    note_made(model, key, &embedding, orders);
     tell(model, image, "encoded", milliseconds, &ran);
     // It may have gone on for others alone.
     orders.cancel.check()?;
@@ -236,28 +263,44 @@ fn encode_in_turn(
     })
 }
 
+/// What was made for later is told apart until it is used. Before the turn ends: whoever waits for it uses it next.
+fn note_made(
+    model: &Model,
+    key: embedding::Key,
+    embedding: &Arc<PlacedEmbedding>,
+    orders: &Orders,
+) {
+    if orders.modest {
+        model.context().prefetch().made(key, embedding);
+    }
+}
+
 fn found(
     model: &Model,
     image: &RegisteredImage,
-    key: embedding::Key,
-    embedding: Arc<PlacedEmbedding>,
+    (key, embedding): (embedding::Key, Arc<PlacedEmbedding>),
+    orders: &Orders,
 ) -> Encoded {
     let source = match embedding.placement.tier() {
         Tier::Device => Source::Device,
         Tier::Host => Source::Host,
     };
-    found_in(source, model, image, key, embedding)
+    found_in(source, model, image, (key, embedding), orders)
 }
 
 fn found_in(
     source: Source,
     model: &Model,
     image: &RegisteredImage,
-    key: embedding::Key,
-    embedding: Arc<PlacedEmbedding>,
+    (key, embedding): (embedding::Key, Arc<PlacedEmbedding>),
+    orders: &Orders,
 ) -> Encoded {
-    count(model, image, Cache::Embedding, true);
-    count_tiers(model, source);
+    // What is made for later is neither asked for nor used.
+    if !orders.modest {
+        model.context().prefetch().used(key);
+        count(model, image, Cache::Embedding, true);
+        count_tiers(model, source);
+    }
     Encoded {
         key,
         embedding,
@@ -362,9 +405,23 @@ fn run_encoder(
             embedding,
         })
     };
-    let (mut made, ran) = execute(context.memory(), "encode", &candidates, attempt)?;
+    let (mut made, ran) = if oversight.is_modest() {
+        let as_it_is = || Ok(without_changes(model, candidates()?));
+        execute_modestly(context.memory(), "encode", &as_it_is, attempt)?
+    } else {
+        execute(context.memory(), "encode", &candidates, attempt)?
+    };
     made.tried_better = ran.recovered_by == Some(Rung::LowerPrecision);
     Ok((made, ran))
+}
+
+/// The ways that leave the weights where and as they are.
+fn without_changes(model: &Model, mut candidates: Vec<Candidate>) -> Vec<Candidate> {
+    let weights = model.weights();
+    candidates.retain(|candidate| {
+        candidate.way.tier == model.tier() && candidate.way.plan.precision == weights
+    });
+    candidates
 }
 
 /// Asked before an operation begins, as the backend does once it runs.
