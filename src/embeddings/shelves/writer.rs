@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Kept, Shelves, State};
 use crate::cache::embedding::Key;
 use crate::embeddings::packed::Live;
+use crate::jobs::leaving::Leaving;
 
 /// How long an embedding that is no use is waited for.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -119,6 +120,16 @@ impl<L: Live> Shelves<L> {
                 }
             }
         }
+    }
+}
+
+impl<L: Live> Leaving for Shelves<L> {
+    fn stop(&self) {
+        self.close();
+    }
+
+    fn is_busy(&self) -> bool {
+        self.lock().writing.is_some()
     }
 }
 
