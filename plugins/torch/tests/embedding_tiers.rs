@@ -18,7 +18,7 @@ use sam_mm::prompt::Prompt;
 use sam_mm::registered_image::RegisteredImage;
 use sam_mm_scenes::Scene;
 
-const SCENES: u64 = 40;
+const SCENES: u64 = 10;
 
 /// What docs/caching.md says that half precision does at most.
 const LOGIT: f32 = 0.05;
