@@ -284,13 +284,13 @@ impl Header {
             ))
             .into());
         }
-        let stored = u64::from_le_bytes(
+        let written = u64::from_le_bytes(
             head[Self::CHECKED..]
                 .first_chunk()
                 .copied()
                 .expect("inside of the header"),
         );
-        if checksum(&head[..Self::CHECKED], payload) != stored {
+        if checksum(&head[..Self::CHECKED], payload) != written {
             return Err(refuse("a damaged embedding: the checksum differs".into()).into());
         }
         let geometry = Geometry {
