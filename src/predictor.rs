@@ -28,8 +28,8 @@ use crate::jobs::orders::{Orders, Oversight, Ticks};
 use crate::jobs::progress::Stage;
 use crate::jobs::turnstile::Turn;
 use crate::memory::analytics::Cache;
-use crate::memory::execute::{Ran, execute, execute_modestly};
-use crate::memory::plan::{Candidate, Way, Work};
+use crate::memory::execute::{Fit, Ran, execute, execute_modestly, fit};
+use crate::memory::plan::{Candidate, Way, Work, equal_to_best};
 use crate::memory::recovery::Rung;
 use crate::memory::status::Tier;
 use crate::model::Model;
@@ -98,7 +98,8 @@ pub fn predict_checked(
         count(model, image, Cache::Prediction, false);
         orders.enter(Stage::Decoding, DECODING)?;
         let oversight = Oversight::in_turn(orders, turn);
-        let (decoded, decode_ms) = timed(|| decode(model, image, (&encoded, prompts), &oversight))?;
+        let (decoded, decode_ms) =
+            timed(|| decode(model, image, (&encoded, prompts), &oversight, Reach::All))?;
         let decoded = Arc::new(decoded);
         keep_if_memory_allows(model, key.clone(), &encoded.embedding, &decoded);
         tell_decoded(model, image, &decoded, decode_ms);
@@ -207,6 +208,55 @@ pub(crate) fn prefetch(
         Err(error) if error.is_cancelled() && turn.signs().gave_way() => Ok(Prefetched::GaveWay),
         Err(error) => Err(error),
     }
+}
+
+/// Which ways an operation may be run in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// All.
+    All,
+    /// Those that give the same result within rounding as the best one: neither half precision nor the CPU in its place.
+    SameResult,
+}
+
+/// Decodes prompts on an embedding of the image for somebody who will not ask for the same again: nothing is kept. It is
+/// one turn with the model, so that others come in between.
+pub(crate) fn decode_once(
+    model: &Model,
+    image: &RegisteredImage,
+    (encoded, prompts): (&Encoded, &Prompts),
+    reach: Reach,
+    orders: &Orders,
+) -> Result<Decoded, Error> {
+    refuse_inside("a prediction")?;
+    in_turn(model, image, orders, |turn| {
+        let oversight = Oversight::in_turn(orders, turn);
+        let objects = (encoded, prompts);
+        let (decoded, decode_ms) = timed(|| decode(model, image, objects, &oversight, reach))?;
+        tell_decoded(model, image, &decoded, decode_ms);
+        Ok(decoded)
+    })
+}
+
+/// How the decoding of so many objects would fit in memory now; in host memory, with the logits that come out.
+pub(crate) fn decode_fit(
+    model: &Model,
+    encoded: &Encoded,
+    num_objects: u32,
+    multimask: bool,
+) -> Result<Fit, Error> {
+    let precision = decoding_precision(model, &encoded.embedding)?;
+    let lies_in = encoded.embedding.placement.tier();
+    let mut candidates = model.candidates(Work::Decode, num_objects, lies_in, precision)?;
+    let info = model.info();
+    let masks = u64::from(num_objects) * u64::from(info.masks_per_object(multimask));
+    let logits = masks * 4 * u64::from(info.mask_size).pow(2);
+    for candidate in &mut candidates {
+        if candidate.way.tier == Tier::Host {
+            candidate.needed = candidate.needed.saturating_add(logits);
+        }
+    }
+    Ok(fit(model.context().memory(), &candidates))
 }
 
 /// Has the key of an image computed where there is none yet. That reads all pixels; meanwhile the model's input is made,
@@ -496,6 +546,7 @@ fn decode(
     image: &RegisteredImage,
     (encoded, prompts): (&Encoded, &Prompts),
     oversight: &Oversight,
+    reach: Reach,
 ) -> Result<Decoded, Error> {
     let mut decoded = Decoded::blank(model, image.size(), prompts)?;
     let (logits, scores) = decoded.buffers();
@@ -521,7 +572,13 @@ fn decode(
     let lies_in = encoded.embedding.placement.tier();
     let precision = decoding_precision(model, &encoded.embedding)?;
     let num_objects = prompts.num_objects() as u32;
-    let candidates = || model.candidates(Work::Decode, num_objects, lies_in, precision);
+    let candidates = || {
+        let all = model.candidates(Work::Decode, num_objects, lies_in, precision)?;
+        Ok(match reach {
+            Reach::All => all,
+            Reach::SameResult => equal_to_best(&all).to_vec(),
+        })
+    };
     let context = model.context();
     let ((), ran) = execute(context.memory(), "decode", &candidates, |way| {
         go_on(oversight)?;

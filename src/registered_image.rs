@@ -27,6 +27,16 @@ impl RegisteredImage {
         })
     }
 
+    /// A part of it as an image of its own: x0, y0, x1, y1, with x1 and y1 one past the last pixel, inside the image. Told
+    /// from others by the key of the whole and by where it is, so that its pixels need not be read for that.
+    pub(crate) fn part(&self, corners: [u32; 4]) -> Result<Self, Error> {
+        let mut id = b"part of ".to_vec();
+        id.extend(self.key().as_bytes());
+        id.extend(corners.iter().flat_map(|corner| corner.to_le_bytes()));
+        let part = Self::new(&self.context, &self.pixels.part(corners)?)?;
+        Ok(part.with_content_id(&id))
+    }
+
     /// The same image, told from others by an id of its owner's instead of its pixels.
     pub fn with_content_id(self, id: &[u8]) -> Self {
         Self {

@@ -109,6 +109,14 @@ fn a_program_that_ends_while_jobs_and_prefetching_run_ends_well() {
 }
 
 #[test]
+fn everything_keeps_its_contract_for_a_c_program_and_the_sanitizers_find_nothing() {
+    for sanitizers in [&[][..], &c::SANITIZERS] {
+        let said = run("tests/c/everything.c", sanitizers, &[], &[]);
+        assert!(said.contains("everything kept"), "{said}");
+    }
+}
+
+#[test]
 fn display_images_and_their_cache_keep_their_contract_without_a_backend() {
     for sanitizers in [&[][..], &c::SANITIZERS] {
         let said = run("tests/c/display.c", sanitizers, &[], &[]);

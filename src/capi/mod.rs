@@ -22,6 +22,7 @@ mod arrays;
 mod call;
 mod exit;
 mod handle;
+mod mask_forms;
 mod strings;
 mod structs;
 
@@ -29,6 +30,7 @@ pub mod cache;
 pub mod context;
 pub mod display;
 pub mod error;
+pub mod everything;
 pub mod image;
 pub mod job;
 pub mod log;

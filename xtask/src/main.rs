@@ -9,6 +9,7 @@ mod bench_tiers;
 mod c_example;
 mod conformance;
 mod demo;
+mod docs;
 mod install_check;
 mod libtorch;
 mod lint;
@@ -56,5 +57,6 @@ fn run(arguments: &Arguments) -> Result<()> {
         Task::Simulate(Simulation::Memory(options)) => memory_lab::simulate(options),
         Task::GpuCheck(options) => memory_lab::gpu_check(options, libtorch),
         Task::InstallCheck => install_check::run(libtorch),
+        Task::Docs => docs::run(),
     }
 }
