@@ -23,6 +23,7 @@ use crate::embeddings::packed::Packed;
 use crate::embeddings::{Source, bring_up};
 use crate::error::Error;
 use crate::image::{ImageKey, ModelInput, Samples};
+use crate::jobs::leaving::has_run;
 use crate::jobs::orders::{Orders, Oversight, Ticks};
 use crate::jobs::progress::Stage;
 use crate::jobs::turnstile::Turn;
@@ -446,7 +447,9 @@ fn run_encoder(
         let placement = model.placement(way.tier, oversight)?;
         let operation = context.operation(way.tier, oversight.clone());
         let embedding = placement.run(way.plan.precision, &operation, |backend| {
-            Ok(backend.encode(&pixels, &way.plan, &operation)?)
+            let encoded = backend.encode(&pixels, &way.plan, &operation);
+            has_run("encode", way);
+            Ok(encoded?)
         })?;
         Ok(PlacedEmbedding {
             placement,
@@ -584,7 +587,9 @@ fn decode(
         let placement = &placed.placement;
         placement.run(way.plan.precision, &operation, |backend| {
             let embedding = &placed.embedding;
-            Ok(backend.decode(embedding, &wanted, &way.plan, &operation, &mut masks)?)
+            let decoded = backend.decode(embedding, &wanted, &way.plan, &operation, &mut masks);
+            has_run("decode", way);
+            Ok(decoded?)
         })
     })?;
     check_finite(&decoded, model, encoded, ran.way.plan.precision)?;
