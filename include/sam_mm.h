@@ -306,7 +306,10 @@ typedef struct sam_mm_options {
   int32_t log_level;
   /** Non-zero (default): GPUs that have TF32 may use it for matrix products. */
   uint32_t allow_tf32;
-  /** Most bytes of image embeddings kept for coming back to an image (one of SAM is 4 MiB); default 1 GiB. */
+  /**
+   * Most bytes of image embeddings kept for coming back to an image (one of SAM is 4 MiB) on the device, or in host
+   * memory where the device has none of its own; default 1 GiB.
+   */
   uint64_t embedding_cache_bytes;
   /** Budget, thresholds and monitor; NULL (default) for their defaults. Borrowed for the call. */
   const sam_mm_memory_options *memory;
@@ -323,6 +326,27 @@ typedef struct sam_mm_options {
   uint64_t image_cache_bytes;
   /** Most of them that are kept; default 10. 0 keeps none. */
   uint64_t image_cache_entries;
+  /** Most bytes of image embeddings kept in host memory of those that left the device; default 1 GiB. 0 keeps none. */
+  uint64_t embedding_host_bytes;
+  /** Most image embeddings kept on the device, and in host memory each; default `UINT64_MAX`: their bytes alone count. */
+  uint64_t embedding_cache_entries;
+  /**
+   * Folder in which image embeddings are kept for later sessions, which need not exist yet; NULL (default) for none.
+   * Shared safely by several contexts and processes; a folder `sam_mm_embeddings_v1` is made in it, and nothing beside that
+   * is touched. A `content_id` that is used with it must mean the same picture to all who share the folder.
+   */
+  const char *embedding_disk_folder;
+  /** Most bytes of files in it; default 8 GiB. */
+  uint64_t embedding_disk_bytes;
+  /** Most files in it; default 100000. */
+  uint64_t embedding_disk_entries;
+  /**
+   * Non-zero: image embeddings are kept in half precision, in host memory beside a device and on disk, in half the
+   * bytes and no longer bit for bit; see docs/caching.md. Default 0.
+   */
+  uint32_t embedding_compress;
+  /** Zero; for later use. */
+  uint32_t reserved_2;
 } sam_mm_options;
 
 /** The backend that a context runs on. */
@@ -364,7 +388,8 @@ int32_t sam_mm_init(const sam_mm_options *options, sam_mm_context **context, sam
 /**
  * Destroys a context. Its jobs are cancelled, and waited for until they have ended; their handles stay valid. Models, images
  * and results made from it stay usable until they are freed themselves; what they
- * share is freed with the last of them. When this returns, no callback of the context runs or will run. NULL and
+ * share is freed with the last of them. Waits, up to ten seconds, for embeddings that are still to be written to
+ * `embedding_disk_folder`. When this returns, no callback of the context runs or will run. NULL and
  * contexts destroyed before are ignored. Not to be called from a callback of this context. [any thread]
  */
 void sam_mm_destroy(sam_mm_context *context);
@@ -1201,6 +1226,21 @@ int32_t sam_predict(sam_mm_model *model,
  * Results: scores and logits at once, masks in every form when asked for.
  * ============================================================================ */
 
+/** No embedding was needed: the prediction had been kept. */
+#define SAM_MM_EMBEDDING_NONE 0
+
+/** Nowhere: this prediction encoded the image. */
+#define SAM_MM_EMBEDDING_ENCODED 1
+
+/** In the memory of the device. */
+#define SAM_MM_EMBEDDING_DEVICE 2
+
+/** In host memory. */
+#define SAM_MM_EMBEDDING_HOST 3
+
+/** On disk. */
+#define SAM_MM_EMBEDDING_DISK 4
+
 /** Memory did not run out. */
 #define SAM_MM_RUNG_NONE 0
 
@@ -1262,6 +1302,10 @@ typedef struct sam_mm_result_info {
   uint32_t prediction_reused;
   /** Zero; for later use. */
   uint32_t reserved;
+  /** `SAM_MM_EMBEDDING_…`: where the embedding was when it was needed. */
+  uint32_t embedding_source;
+  /** Zero; for later use. */
+  uint32_t reserved_2;
 } sam_mm_result_info;
 
 /** One mask in figures. */
@@ -2023,10 +2067,99 @@ int32_t sam_mm_progress_poll(sam_mm_context *context,
                              sam_mm_error **error);
 
 /* ============================================================================
+ * Prefetching: encoding the images that are coming, while nobody waits for anything.
+ * ============================================================================ */
+
+/** It does not rest. */
+#define SAM_MM_PREFETCH_NOT_PAUSED 0
+
+/** Device memory is at the warning threshold. */
+#define SAM_MM_PREFETCH_PAUSED_DEVICE 1
+
+/** Host memory is at its threshold. */
+#define SAM_MM_PREFETCH_PAUSED_HOST 2
+
+/** How full memory is could not be had. */
+#define SAM_MM_PREFETCH_PAUSED_UNKNOWN 3
+
+/** Its half of the embedding cache holds images that have not been used yet. */
+#define SAM_MM_PREFETCH_PAUSED_CACHE 4
+
+/** What prefetching is at. Counts are since the context was made. */
+typedef struct sam_mm_prefetch_info {
+  /** `sizeof(sam_mm_prefetch_info)`. */
+  uint32_t struct_size;
+  /** `SAM_MM_PREFETCH_…`: why it rests, though images are waiting. New reasons may come. */
+  uint32_t paused;
+  /** Images that wait. */
+  uint64_t queued;
+  /** Bytes of their pixels, held for as long as they wait. */
+  uint64_t queued_bytes;
+  /** 1 while an image is encoded, else 0. */
+  uint64_t running;
+  /** Images that are encoded now, or were already. */
+  uint64_t done;
+  /** Images that were dropped: memory was too short, or they failed; the log says why. */
+  uint64_t skipped;
+  /** Images that were taken out, or whose model was freed. */
+  uint64_t cancelled;
+  /** Why it rests, for people, with the numbers; empty when it does not. UTF-8; cut at a character when too long. */
+  char reason[256];
+} sam_mm_prefetch_info;
+
+/**
+ * Asks for an image to be encoded before somebody clicks on it; images of a larger `priority` go first, and among equals
+ * those that were added first. Adding one that waits changes its priority and nothing else. The image may be freed
+ * afterwards: the queue holds its pixels until they are encoded. Freeing the model takes its images out of the queue.
+ *
+ * One thread encodes them, and gives way to every other call and job, within the encoding too. It rests while memory is
+ * full, and does not make anybody give memory back: an image for which memory is too short is dropped, and encoded when it
+ * is clicked on. Images that were not used yet take at most half of the embedding cache. Never waits, also in callbacks.
+ * [any thread]
+ *
+ * Requires:
+ * `error` is NULL or a valid place.
+ */
+int32_t sam_mm_prefetch_add(sam_mm_model *model,
+                            sam_mm_image *image,
+                            int32_t priority,
+                            sam_mm_error **error);
+
+/**
+ * Takes an image out of the queue, or stops encoding it; nothing for one that is in neither. Never waits, also in callbacks.
+ * [any thread]
+ *
+ * Requires:
+ * `error` is NULL or a valid place.
+ */
+int32_t sam_mm_prefetch_remove(sam_mm_model *model,
+                               sam_mm_image *image,
+                               sam_mm_error **error);
+
+/**
+ * Takes everything out of the queue and stops encoding for it. Never waits, also in callbacks. [any thread]
+ *
+ * Requires:
+ * `error` is NULL or a valid place.
+ */
+int32_t sam_mm_prefetch_clear(sam_mm_context *context, sam_mm_error **error);
+
+/**
+ * Tells what prefetching is at. Never waits, also in callbacks. [any thread]
+ *
+ * Requires:
+ * `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+ */
+int32_t sam_mm_prefetch_describe(sam_mm_context *context, sam_mm_prefetch_info *info, sam_mm_error **error);
+
+/* ============================================================================
  * Caches: what they hold, and emptying them.
  * ============================================================================ */
 
-/** Image embeddings: what the image encoder made, by image and model. */
+/**
+ * Image embeddings in memory: what the image encoder made, by image and model, on the device and in host memory
+ * together. `hits` counts those found on disk as well: a miss is an encoding.
+ */
 #define SAM_MM_CACHE_EMBEDDING 0
 
 /** Predictions: what the mask decoder made, by image, model and prompt. */
@@ -2034,6 +2167,18 @@ int32_t sam_mm_progress_poll(sam_mm_context *context,
 
 /** Images processed for display. */
 #define SAM_MM_CACHE_IMAGE 2
+
+/** Image embeddings on the device, which is asked first. Empty where the device has no memory of its own. */
+#define SAM_MM_CACHE_EMBEDDING_DEVICE 3
+
+/** Image embeddings in host memory, which is asked when the device has none, what waits to be written to disk included. */
+#define SAM_MM_CACHE_EMBEDDING_HOST 4
+
+/**
+ * Image embeddings on disk, asked last: what this process knows of the folder, which others may use as well. Empty
+ * without `embedding_disk_folder`.
+ */
+#define SAM_MM_CACHE_EMBEDDING_DISK 5
 
 /** What a cache holds and how well it serves. */
 typedef struct sam_mm_cache_info {
@@ -2069,7 +2214,9 @@ int32_t sam_mm_cache_describe(sam_mm_context *context,
 /**
  * Drops everything that a cache holds. What is in use stays usable until its user is done: embeddings of running
  * predictions, display images that are not freed. `freed`, which may be NULL, receives the bytes that were given back at
- * once. [any thread]
+ * once. Embeddings are dropped from the tiers named and moved to no other: `SAM_MM_CACHE_EMBEDDING` leaves those on disk,
+ * where the next use finds them, `SAM_MM_CACHE_EMBEDDING_DISK` deletes the files, those of other models and processes
+ * included. [any thread]
  *
  * Requires:
  * `freed` and `error` are NULL or valid places.
@@ -2078,6 +2225,19 @@ int32_t sam_mm_cache_clear(sam_mm_context *context,
                            uint32_t cache,
                            uint64_t *freed,
                            sam_mm_error **error);
+
+/**
+ * `sam_mm_cache_clear`, but for what belongs to the picture of `image`: its embeddings, its predictions. Images processed
+ * for display are known by their pixels, so that of an image with a `content_id` they are dropped. [any thread]
+ *
+ * Requires:
+ * `freed` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_cache_clear_except(sam_mm_context *context,
+                                  uint32_t cache,
+                                  const sam_mm_image *image,
+                                  uint64_t *freed,
+                                  sam_mm_error **error);
 
 #ifdef __cplusplus
 }  /* extern "C" */

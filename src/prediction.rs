@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
+use crate::embeddings::Source;
 use crate::error::Error;
 use crate::mask::{Bitmask, Extent, LogitMask, Upsampler};
 use crate::memory::execute::Ran;
@@ -49,6 +50,8 @@ pub struct Prediction {
     pub timings: Timings,
     /// How the image was encoded; `None` when that was not needed.
     pub encode_ran: Option<Ran>,
+    /// Where the embedding was; `None` when none was needed.
+    pub embedding_source: Option<Source>,
     decoded: Arc<Decoded>,
     made: Vec<Made>,
 }
@@ -148,6 +151,7 @@ impl Prediction {
         Self {
             timings,
             encode_ran,
+            embedding_source: None,
             decoded,
             made: (0..count).map(|_| Made::default()).collect(),
         }

@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 use std::path::PathBuf;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::{call, call_init, clear, quiet};
@@ -10,7 +10,7 @@ use super::context::{CONTEXTS, sam_mm_context};
 use super::display::{DISPLAYS, sam_mm_display, sam_mm_display_options, scaling};
 use super::error::sam_mm_error;
 use super::everything::{self, sam_mm_everything_options, sam_mm_mask_set};
-use super::exit::let_go_at_exit;
+use super::exit::{let_go_at_exit, let_go_at_exit_once};
 use super::handle::Table;
 use super::image::{IMAGES, sam_mm_image};
 use super::log::UserData;
@@ -549,8 +549,7 @@ unsafe fn submit(
         drop(JOBS.remove(handle));
         return Err(refused);
     }
-    static FIRST: Once = Once::new();
-    FIRST.call_once(let_go_at_exit);
+    let_go_at_exit_once();
     // SAFETY: as promised by the caller.
     unsafe { job.write(handle) };
     Ok(())

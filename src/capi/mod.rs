@@ -40,6 +40,7 @@ pub mod memory_options;
 pub mod memory_report;
 pub mod model;
 pub mod predict;
+pub mod prefetch;
 pub mod progress;
 pub mod result;
 pub mod status;

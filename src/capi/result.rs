@@ -8,6 +8,7 @@ use super::handle::Table;
 use super::mask_forms::{Forms, Target, polygon_options};
 use super::structs::{self, c_struct};
 use crate::backend::Attention;
+use crate::embeddings::Source;
 use crate::memory::execute::Ran;
 use crate::memory::recovery::Rung;
 use crate::memory::status::Tier;
@@ -76,7 +77,22 @@ pub struct sam_mm_result_info {
     pub prediction_reused: u32,
     /// Zero; for later use.
     pub reserved: u32,
+    /// `SAM_MM_EMBEDDING_…`: where the embedding was when it was needed.
+    pub embedding_source: u32,
+    /// Zero; for later use.
+    pub reserved_2: u32,
 }
+
+/// No embedding was needed: the prediction had been kept.
+pub const SAM_MM_EMBEDDING_NONE: u32 = 0;
+/// Nowhere: this prediction encoded the image.
+pub const SAM_MM_EMBEDDING_ENCODED: u32 = 1;
+/// In the memory of the device.
+pub const SAM_MM_EMBEDDING_DEVICE: u32 = 2;
+/// In host memory.
+pub const SAM_MM_EMBEDDING_HOST: u32 = 3;
+/// On disk.
+pub const SAM_MM_EMBEDDING_DISK: u32 = 4;
 
 /// Memory did not run out.
 pub const SAM_MM_RUNG_NONE: u32 = 0;
@@ -117,6 +133,13 @@ pub unsafe extern "C" fn sam_mm_result_describe(
             answer.encode_ms = prediction.timings.encode_ms.unwrap_or(0.0);
             answer.decode_ms = prediction.timings.decode_ms.unwrap_or(0.0);
             answer.prediction_reused = prediction.is_reused().into();
+            answer.embedding_source = match prediction.embedding_source {
+                None => SAM_MM_EMBEDDING_NONE,
+                Some(Source::Encoded) => SAM_MM_EMBEDDING_ENCODED,
+                Some(Source::Device) => SAM_MM_EMBEDDING_DEVICE,
+                Some(Source::Host) => SAM_MM_EMBEDDING_HOST,
+                Some(Source::Disk) => SAM_MM_EMBEDDING_DISK,
+            };
             describe_runs(prediction, &mut answer);
             structs::write(info, &answer)
         })

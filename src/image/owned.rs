@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use super::{ImageError, ImageKey, ImageView, PixelFormat, key};
 
 /// An owned copy of a picture: tightly packed RGB, or gray when it came as gray. Alpha is not kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Image {
     format: PixelFormat,
     width: u32,

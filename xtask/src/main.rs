@@ -5,9 +5,11 @@
 mod arguments;
 mod artifacts;
 mod bench;
+mod bench_tiers;
 mod c_example;
 mod conformance;
 mod demo;
+mod docs;
 mod install_check;
 mod libtorch;
 mod lint;
@@ -50,9 +52,11 @@ fn run(arguments: &Arguments) -> Result<()> {
         Task::Lint => lint::run(libtorch),
         Task::Parity(options) => parity::run(options, libtorch),
         Task::Bench(options) => bench::run(options, libtorch),
+        Task::BenchTiers => bench_tiers::run(libtorch),
         Task::Conformance(options) => conformance::run(options, libtorch),
         Task::Simulate(Simulation::Memory(options)) => memory_lab::simulate(options),
         Task::GpuCheck(options) => memory_lab::gpu_check(options, libtorch),
         Task::InstallCheck => install_check::run(libtorch),
+        Task::Docs => docs::run(),
     }
 }
