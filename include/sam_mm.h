@@ -65,6 +65,12 @@ typedef struct sam_mm_model sam_mm_model;
  */
 typedef struct sam_mm_result sam_mm_result;
 
+/**
+ * Masks that were found in an image, numbered from 0. They are held as runs, and made into other forms when asked for. What
+ * is borrowed from it stays valid until it is freed. May be used from many threads at once.
+ */
+typedef struct sam_mm_mask_set sam_mm_mask_set;
+
 /** A call that a thread of the context makes. May be used from many threads at once. */
 typedef struct sam_mm_job sam_mm_job;
 
@@ -1500,6 +1506,231 @@ int32_t sam_mm_result_polygons(const sam_mm_result *result,
 void sam_mm_result_free(sam_mm_result *result);
 
 /* ============================================================================
+ * Everything in an image: all masks that a grid of points finds.
+ * ============================================================================ */
+
+/** Where a segmentation of everything stands. */
+typedef struct sam_mm_everything_step {
+  /** `sizeof(sam_mm_everything_step)`. */
+  uint32_t struct_size;
+  /** The crop that is looked at, counted from 0, which is the whole image. */
+  uint32_t crop_index;
+  /** Crops there are. */
+  uint32_t num_crops;
+  /** Masks that the batch gave, those of `masks`. */
+  uint32_t num_masks;
+  /** Points decoded so far. */
+  uint64_t points_done;
+  /** Points there are. */
+  uint64_t points_total;
+  /** The done part of all, 0 to 1; never falls. */
+  double fraction;
+  /**
+   * The masks that the batch gave, valid until the callback returns; NULL when it gave none. They have passed every filter,
+   * but one may still go because another is nearly the same and better. Those that stay have the same `id` in the end,
+   * and are the same but for regions that are removed (`min_mask_region_area`).
+   */
+  sam_mm_mask_set *masks;
+} sam_mm_everything_step;
+
+/**
+ * Is told each step, before a crop is encoded and after each batch of points, on the thread that does the work; anything but 0
+ * cancels. [callback] It must not let a C++ exception or a `longjmp` out.
+ */
+typedef int32_t (*sam_mm_everything_fn)(void *user_data, const sam_mm_everything_step *step);
+
+/**
+ * How everything is looked for: the parameters of the official generators by their names there, and their defaults. Fill it
+ * with `sam_mm_everything_options_init`, then change what should differ.
+ */
+typedef struct sam_mm_everything_options {
+  /** `sizeof(sam_mm_everything_options)`. */
+  uint32_t struct_size;
+  /** Points along each side of the grid, 1 to 1024; default 32. Not used with `point_grids`. */
+  uint32_t points_per_side;
+  /** Points decoded at once, 1 to 1024; fewer where memory is short. Default 64. */
+  uint32_t points_per_batch;
+  /** Layers of crops besides the whole image, 0 (default) to 5; layer n has `4^n` crops, each of which is encoded. */
+  uint32_t crop_n_layers;
+  /** The grid of layer n has `points_per_side / factor^n` points a side; default 1. */
+  uint32_t crop_n_points_downscale_factor;
+  /** Non-zero (default): several masks for each point. 0: one. */
+  uint32_t multimask;
+  /** Non-zero: each mask is given to the model once more for one better mask. Default 0. */
+  uint32_t use_m2m;
+  /** Grids at `point_grids`: 0 (default), or `crop_n_layers + 1`. */
+  uint32_t num_point_grids;
+  /**
+   * Masks stay whose predicted IoU is above this; 0: all do. Below 0 (default): what the model's family has, 0.88 for SAM
+   * and MobileSAM and 0.8 for SAM 2.
+   */
+  double pred_iou_thresh;
+  /** Masks stay whose stability score is not below this; 0: all do. Default 0.95. */
+  double stability_score_thresh;
+  /** By how much the threshold of the logits is moved up and down for the stability score; default 1. */
+  double stability_score_offset;
+  /** Logits above this are the mask; default 0. */
+  double mask_threshold;
+  /** Of two masks of a crop whose boxes have a greater IoU the better one stays; default 0.7. */
+  double box_nms_thresh;
+  /** Of two masks of different crops whose boxes have a greater IoU that of the smaller crop stays; default 0.7. */
+  double crop_nms_thresh;
+  /** How far crops overlap, as a share of the image's shorter side, 0 to less than 1; default 512/1500. */
+  double crop_overlap_ratio;
+  /**
+   * Regions and holes that are smaller are removed; 0 (default): none. In pixels of the image with SAM and MobileSAM, in
+   * cells of the low-resolution logits with SAM 2, as in the official generators.
+   */
+  uint64_t min_mask_region_area;
+  /**
+   * Own points instead of grids, or NULL (default): x and y of each as fractions of the image or crop, 0 to 1; first those
+   * for the whole image, then those for each layer of crops.
+   */
+  const double *point_grids;
+  /** `num_point_grids` numbers: the points of each grid. */
+  const uint32_t *point_grid_sizes;
+  /** Told each step; NULL (default) for nobody. */
+  sam_mm_everything_fn on_step;
+  /** Passed to `on_step`. */
+  void *user_data;
+} sam_mm_everything_options;
+
+/** What a set of masks holds, and what it took. */
+typedef struct sam_mm_mask_set_info {
+  /** `sizeof(sam_mm_mask_set_info)`. */
+  uint32_t struct_size;
+  /** Masks. */
+  uint32_t num_masks;
+  /** Columns of the image, and of the masks. */
+  uint32_t width;
+  /** Rows of the image, and of the masks. */
+  uint32_t height;
+  /** Images that were looked at: the whole one and crops. */
+  uint32_t num_crops;
+  /** The smallest number of points that a batch was cut down to for want of memory; 0 when none was. */
+  uint32_t reduced_batch;
+  /** Points that were decoded. */
+  uint64_t num_points;
+  /** Batches they were decoded in. */
+  uint64_t num_batches;
+  /** Masks that passed the filters before duplicates went. */
+  uint64_t num_candidates;
+  /** Most bytes of host memory that the logits of a batch and the masks took together. */
+  uint64_t peak_bytes;
+} sam_mm_mask_set_info;
+
+/** One mask of a set in figures. */
+typedef struct sam_mm_found_mask_info {
+  /** `sizeof(sam_mm_found_mask_info)`. */
+  uint32_t struct_size;
+  /** Layer of the crop it was found in; 0 is the whole image. */
+  uint32_t crop_layer;
+  /** Its number among all that were found, in that order: what it is called in the steps told on the way. */
+  uint64_t id;
+  /** Pixels of the mask. */
+  uint64_t area;
+  /**
+   * x0, y0, x1, y1 around the mask, in the form of a prompt's box: x1 and y1 are one past the last pixel. Zeros for an
+   * empty mask.
+   */
+  float bounding_box[4];
+  /** IoU with the object that the model predicts for the mask. */
+  float predicted_iou;
+  /** How little the mask changes with the threshold of its logits, 0 to 1. */
+  float stability_score;
+  /** x and y of the point it was found with. */
+  float point[2];
+  /** x0, y0, x1, y1 of the crop it was found in, one past the last pixel. */
+  float crop_box[4];
+} sam_mm_found_mask_info;
+
+/**
+ * Fills options with their defaults; `struct_size` is `sizeof(sam_mm_everything_options)`. [any thread]
+ *
+ * Requires:
+ * `options` points to `struct_size` writable bytes.
+ */
+int32_t sam_mm_everything_options_init(sam_mm_everything_options *options, uint32_t struct_size);
+
+/**
+ * Finds everything in an image: masks around a grid of points, the good ones, each once, in the order of the official
+ * generators. `options` may be NULL for defaults. Encodes the image first if this model has not seen it yet. It takes long: a
+ * thousand points are decoded. `sam_mm_job_submit_everything` does the same in the background. Refused from inside a
+ * callback. [any thread]
+ *
+ * Requires:
+ * `options` is NULL or valid for its `struct_size`, its arrays for the counts given, and its callback may be called with
+ * its `user_data`; `masks` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_image_segment_everything(sam_mm_image *image,
+                                        sam_mm_model *model,
+                                        const sam_mm_everything_options *options,
+                                        sam_mm_mask_set **masks,
+                                        sam_mm_error **error);
+
+/**
+ * Tells what a set holds. [any thread]
+ *
+ * Requires:
+ * `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+ */
+int32_t sam_mm_mask_set_describe(const sam_mm_mask_set *masks,
+                                 sam_mm_mask_set_info *info,
+                                 sam_mm_error **error);
+
+/**
+ * Tells the figures of a mask. [any thread]
+ *
+ * Requires:
+ * `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+ */
+int32_t sam_mm_mask_set_mask_info(const sam_mm_mask_set *masks,
+                                  uint32_t mask_index,
+                                  sam_mm_found_mask_info *info,
+                                  sam_mm_error **error);
+
+/**
+ * Gives a mask as COCO run-length encoding, of the whole image. Made the first time, then kept. [any thread]
+ *
+ * Requires:
+ * `rle` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+ */
+int32_t sam_mm_mask_set_rle(const sam_mm_mask_set *masks,
+                            uint32_t mask_index,
+                            sam_mm_rle *rle,
+                            sam_mm_error **error);
+
+/**
+ * Writes a mask at the size of the image into the caller's memory, as `sam_mm_result_bitmask_copy`. [any thread]
+ *
+ * Requires:
+ * `data` points to `data_len` writable bytes; `error` is NULL or a valid place.
+ */
+int32_t sam_mm_mask_set_bitmask_copy(const sam_mm_mask_set *masks,
+                                     uint32_t mask_index,
+                                     uint32_t on_value,
+                                     uint8_t *data,
+                                     uint64_t data_len,
+                                     uint64_t row_stride,
+                                     sam_mm_error **error);
+
+/**
+ * Gives the outlines of a mask, as `sam_mm_result_polygons`. [any thread]
+ *
+ * Requires:
+ * `options` is NULL or valid for its `struct_size`; `polygons` points to a struct whose `struct_size` is set; `error`
+ * is NULL or a valid place.
+ */
+int32_t sam_mm_mask_set_polygons(const sam_mm_mask_set *masks,
+                                 uint32_t mask_index,
+                                 const sam_mm_polygon_options *options,
+                                 sam_mm_polygons *polygons,
+                                 sam_mm_error **error);
+
+/** Frees a set and everything borrowed from it. NULL and sets freed before are ignored. [any thread] */
+void sam_mm_mask_set_free(sam_mm_mask_set *masks);
+
+/* ============================================================================
  * Jobs: calls that a thread of the context makes. Submit, poll or wait or be called, take the result, free.
  * ============================================================================ */
 
@@ -1529,6 +1760,9 @@ void sam_mm_result_free(sam_mm_result *result);
 
 /** A job of `sam_mm_job_submit_process`. */
 #define SAM_MM_JOB_KIND_PROCESS 3
+
+/** A job of `sam_mm_job_submit_everything`. */
+#define SAM_MM_JOB_KIND_EVERYTHING 4
 
 /** It waits for a thread, or for its turn with the model. */
 #define SAM_MM_JOB_STAGE_WAITING 0
@@ -1654,6 +1888,22 @@ int32_t sam_mm_job_submit_process(sam_mm_image *image,
                                   sam_mm_error **error);
 
 /**
+ * Submits what `sam_mm_image_segment_everything` does. The options are checked and copied; model and image may be freed
+ * afterwards. Its `on_step` is called on a thread of the context. The masks come from `sam_mm_job_take_mask_set`.
+ * [any thread]
+ *
+ * Requires:
+ * As for `sam_mm_image_segment_everything` and `sam_mm_job_submit_model_load`; `on_step` may be called until the job has
+ * ended.
+ */
+int32_t sam_mm_job_submit_everything(sam_mm_model *model,
+                                     sam_mm_image *image,
+                                     const sam_mm_everything_options *options,
+                                     const sam_mm_job_options *job_options,
+                                     sam_mm_job **job,
+                                     sam_mm_error **error);
+
+/**
  * Tells where a job is. Never waits, also in callbacks. [any thread]
  *
  * Requires:
@@ -1737,6 +1987,14 @@ int32_t sam_mm_job_take_model(sam_mm_job *job, sam_mm_model **model, sam_mm_erro
 int32_t sam_mm_job_take_display(sam_mm_job *job, sam_mm_display **display, sam_mm_error **error);
 
 /**
+ * Takes the masks of an everything job; as `sam_mm_job_take_result`. [any thread]
+ *
+ * Requires:
+ * `masks` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_job_take_mask_set(sam_mm_job *job, sam_mm_mask_set **masks, sam_mm_error **error);
+
+/**
  * Frees a job, and a result that was not taken. One that has not ended is cancelled and not waited for. Its callback is not
  * running any more when this returns, and is not called later; but from inside a callback it is not waited for. NULL and
  * jobs freed before are ignored. [any thread]
@@ -1807,6 +2065,92 @@ int32_t sam_mm_progress_poll(sam_mm_context *context,
                              sam_mm_progress *event,
                              uint32_t *has_event,
                              sam_mm_error **error);
+
+/* ============================================================================
+ * Prefetching: encoding the images that are coming, while nobody waits for anything.
+ * ============================================================================ */
+
+/** It does not rest. */
+#define SAM_MM_PREFETCH_NOT_PAUSED 0
+
+/** Device memory is at the warning threshold. */
+#define SAM_MM_PREFETCH_PAUSED_DEVICE 1
+
+/** Host memory is at its threshold. */
+#define SAM_MM_PREFETCH_PAUSED_HOST 2
+
+/** How full memory is could not be had. */
+#define SAM_MM_PREFETCH_PAUSED_UNKNOWN 3
+
+/** Its half of the embedding cache holds images that have not been used yet. */
+#define SAM_MM_PREFETCH_PAUSED_CACHE 4
+
+/** What prefetching is at. Counts are since the context was made. */
+typedef struct sam_mm_prefetch_info {
+  /** `sizeof(sam_mm_prefetch_info)`. */
+  uint32_t struct_size;
+  /** `SAM_MM_PREFETCH_…`: why it rests, though images are waiting. New reasons may come. */
+  uint32_t paused;
+  /** Images that wait. */
+  uint64_t queued;
+  /** Bytes of their pixels, held for as long as they wait. */
+  uint64_t queued_bytes;
+  /** 1 while an image is encoded, else 0. */
+  uint64_t running;
+  /** Images that are encoded now, or were already. */
+  uint64_t done;
+  /** Images that were dropped: memory was too short, or they failed; the log says why. */
+  uint64_t skipped;
+  /** Images that were taken out, or whose model was freed. */
+  uint64_t cancelled;
+  /** Why it rests, for people, with the numbers; empty when it does not. UTF-8; cut at a character when too long. */
+  char reason[256];
+} sam_mm_prefetch_info;
+
+/**
+ * Asks for an image to be encoded before somebody clicks on it; images of a larger `priority` go first, and among equals
+ * those that were added first. Adding one that waits changes its priority and nothing else. The image may be freed
+ * afterwards: the queue holds its pixels until they are encoded. Freeing the model takes its images out of the queue.
+ *
+ * One thread encodes them, and gives way to every other call and job, within the encoding too. It rests while memory is
+ * full, and does not make anybody give memory back: an image for which memory is too short is dropped, and encoded when it
+ * is clicked on. Images that were not used yet take at most half of the embedding cache. Never waits, also in callbacks.
+ * [any thread]
+ *
+ * Requires:
+ * `error` is NULL or a valid place.
+ */
+int32_t sam_mm_prefetch_add(sam_mm_model *model,
+                            sam_mm_image *image,
+                            int32_t priority,
+                            sam_mm_error **error);
+
+/**
+ * Takes an image out of the queue, or stops encoding it; nothing for one that is in neither. Never waits, also in callbacks.
+ * [any thread]
+ *
+ * Requires:
+ * `error` is NULL or a valid place.
+ */
+int32_t sam_mm_prefetch_remove(sam_mm_model *model,
+                               sam_mm_image *image,
+                               sam_mm_error **error);
+
+/**
+ * Takes everything out of the queue and stops encoding for it. Never waits, also in callbacks. [any thread]
+ *
+ * Requires:
+ * `error` is NULL or a valid place.
+ */
+int32_t sam_mm_prefetch_clear(sam_mm_context *context, sam_mm_error **error);
+
+/**
+ * Tells what prefetching is at. Never waits, also in callbacks. [any thread]
+ *
+ * Requires:
+ * `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+ */
+int32_t sam_mm_prefetch_describe(sam_mm_context *context, sam_mm_prefetch_info *info, sam_mm_error **error);
 
 /* ============================================================================
  * Caches: what they hold, and emptying them.

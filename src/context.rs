@@ -29,6 +29,7 @@ use crate::memory::manager::{MemoryManager, OptimizeReport};
 use crate::memory::probe::ProbeOptions;
 use crate::memory::status::{self, Tier};
 use crate::prediction::Decoded;
+use crate::prefetch::Prefetcher;
 
 /// Most threads that may be asked for: OpenMP ends the process when it cannot start one.
 const MOST_THREADS: u32 = 1024;
@@ -122,6 +123,7 @@ pub struct Context {
     images: Arc<ImageCache>,
     turnstile: Turnstile,
     jobs: Jobs,
+    prefetch: Prefetcher,
     next_id: AtomicU64,
 }
 
@@ -168,6 +170,7 @@ impl Context {
             opening: Mutex::new(()),
             turnstile: Turnstile::default(),
             jobs: Jobs::default(),
+            prefetch: Prefetcher::default(),
             next_id: AtomicU64::new(1),
         })
     }
@@ -234,8 +237,14 @@ impl Context {
         &self.jobs
     }
 
+    /// What is encoded before anybody waits for it.
+    pub fn prefetch(&self) -> &Prefetcher {
+        &self.prefetch
+    }
+
     /// Cancels everything that goes on in the background and ends its threads. What was made from the context stays usable.
     pub fn shut_down(&self) {
+        self.prefetch.close();
         self.jobs.close();
     }
 

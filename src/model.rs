@@ -283,6 +283,11 @@ impl Model {
         self.context.options().cpu_fallback && !matches!(self.reloadable, Reloadable::No)
     }
 
+    /// What its weights are in now.
+    pub(crate) fn weights(&self) -> Precision {
+        self.primary.precision()
+    }
+
     /// Whose memory it takes when all is well.
     pub(crate) fn tier(&self) -> Tier {
         self.primary.tier()

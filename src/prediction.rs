@@ -96,6 +96,22 @@ impl Decoded {
         (&mut self.logits, &mut self.scores)
     }
 
+    /// Predicted IoU of all masks, object after object.
+    pub(crate) fn scores(&self) -> &[f32] {
+        &self.scores
+    }
+
+    /// Low-resolution logits of a mask there is, row by row.
+    pub(crate) fn mask_logits(&self, index: usize) -> &[f32] {
+        let cells = self.mask_size * self.mask_size;
+        &self.logits[index * cells..][..cells]
+    }
+
+    /// The way from the logits to the image.
+    pub(crate) fn upsampler(&self) -> &Upsampler {
+        &self.upsampler
+    }
+
     /// The first value that is no number: which it is, of which mask, and the value.
     pub fn not_finite(&self) -> Option<(&'static str, usize, f32)> {
         // Without a way out of the loop the compiler makes it one of vectors.
@@ -170,8 +186,7 @@ impl Prediction {
     /// Low-resolution logits of a mask, row by row.
     pub fn logits(&self, index: usize) -> Result<&[f32], Error> {
         self.check(index)?;
-        let cells = self.mask_size * self.mask_size;
-        Ok(&self.logits[index * cells..][..cells])
+        Ok(self.mask_logits(index))
     }
 
     /// The mask of an object with the highest predicted IoU.

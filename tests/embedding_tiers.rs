@@ -203,6 +203,24 @@ fn what_the_device_is_short_of_moves_to_host_memory() {
 }
 
 #[test]
+fn a_host_that_is_full_takes_nothing_and_the_disk_takes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for (disk, source) in [(None, From::Encoded), (Some(folder.path()), From::Disk)] {
+        let mut with = options(disk);
+        // Every machine is fuller than that.
+        with.memory.host_threshold = Some(0.001);
+        let setup = on_gpu(with);
+        let image = setup.image(5);
+        let first = click(&setup, &image).0;
+        let consumers = setup.context.memory().consumers();
+        consumers.release(Tier::Device, u64::MAX);
+        setup.context.embeddings().flush();
+        assert!(setup.context.embeddings().is_empty());
+        assert_eq!(click(&setup, &image), (first, source));
+    }
+}
+
+#[test]
 fn a_device_without_room_to_bring_an_embedding_up_has_it_decoded_on_the_processor() {
     let setup = on_gpu(options(None));
     let image = setup.image(9);
@@ -371,10 +389,11 @@ fn what_the_disk_holds_is_bounded_and_clearing_it_leaves_what_memory_holds() {
         setup.context.embeddings().flush();
         assert!(files(&setup).len() <= 10);
     }
-    assert_eq!(files(&setup).len(), 10);
+    let kept = files(&setup).len() as u64;
+    assert!((9..=10).contains(&kept), "{kept}");
     let last = setup.image(39);
     let embeddings = setup.context.embeddings();
-    assert_eq!(embeddings.clear_disk(Some(last.key())), 9 * entry);
+    assert_eq!(embeddings.clear_disk(Some(last.key())), (kept - 1) * entry);
     assert_eq!(embeddings.clear_disk(None), entry);
     assert_eq!((files(&setup).len(), embeddings.len()), (0, 2));
     assert_eq!(click(&setup, &last).1, From::Host);

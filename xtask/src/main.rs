@@ -9,6 +9,7 @@ mod bench_tiers;
 mod c_example;
 mod conformance;
 mod demo;
+mod docs;
 mod install_check;
 mod libtorch;
 mod lint;
@@ -58,5 +59,6 @@ fn run(arguments: &Arguments) -> Result<()> {
         Task::Simulate(Simulation::Session(options)) => session_lab::simulate(options, libtorch),
         Task::GpuCheck(options) => memory_lab::gpu_check(options, libtorch),
         Task::InstallCheck => install_check::run(libtorch),
+        Task::Docs => docs::run(),
     }
 }

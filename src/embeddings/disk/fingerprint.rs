@@ -76,6 +76,9 @@ impl Contents {
 
     /// Has the fingerprint found by a thread of its own.
     pub fn find_in_background(&self) {
+        if self.is_ready() {
+            return;
+        }
         let contents = self.clone();
         // Without a thread it is found by the first who needs it.
         let _ = thread::Builder::new()

@@ -22,6 +22,9 @@ use crate::image::ImageKey;
 const ABANDONED: Duration = Duration::from_secs(600);
 /// The folder is looked at again after this share of its limit was written: others write to it as well.
 const LOOK_AGAIN: u64 = 16;
+/// Where something has to leave, so large a share of the limit leaves: looking at a large folder takes longer than writing
+/// an entry, and is not to be done for each.
+const LEAVE_AT_ONCE: u64 = 32;
 
 /// Entries of the folder, within its limits as far as this process knows.
 pub struct Folder {
@@ -164,17 +167,22 @@ impl Folder {
 
     fn make_room(&self, bytes: u64) {
         let usage = self.usage();
-        let fits = |usage: &Usage| {
-            usage.bytes + bytes <= self.limits.bytes && usage.entries < self.limits.entries as u64
+        let within = |usage: &Usage, limits: Limits| {
+            usage.bytes + bytes <= limits.bytes && usage.entries < limits.entries as u64
         };
-        if fits(&usage) && usage.written <= self.limits.bytes / LOOK_AGAIN {
+        if within(&usage, self.limits) && usage.written <= self.limits.bytes / LOOK_AGAIN {
             return;
         }
         let mut found = self.list();
         let mut usage = total(&found);
         found.sort_by(|a, b| (a.used, &a.path).cmp(&(b.used, &b.path)));
+        let all_of_it = within(&usage, self.limits);
+        let lower = Limits {
+            entries: self.limits.entries - self.limits.entries / LEAVE_AT_ONCE as usize,
+            bytes: (self.limits.bytes - self.limits.bytes / LEAVE_AT_ONCE).max(bytes),
+        };
         for oldest in found {
-            if fits(&usage) {
+            if all_of_it || within(&usage, lower) {
                 break;
             }
             let gone = match fs::remove_file(&oldest.path) {

@@ -12,7 +12,7 @@ use crate::memory::status::Tier;
 
 /// Most bytes that wait to be written.
 const QUEUE_BYTES: u64 = 64 << 20;
-/// How long whoever adds to a full queue waits for the disk, before the embedding is dropped.
+/// How long whoever adds to a full queue waits for the disk in all, before embeddings are dropped.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// How long the disk is waited for where host memory is to be given back.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
@@ -74,6 +74,11 @@ impl<L: Live> Shelves<L> {
 
     /// Moves down what has left the shelf of a tier, and what has to leave the next one for it.
     pub(super) fn settle(&self, out: Out<'_, L>, from: Tier, spare_host: bool) {
+        let until = Instant::now()
+            + match spare_host {
+                true => RELEASE_PATIENCE,
+                false => PATIENCE,
+            };
         let (mut from_device, mut from_host) = (VecDeque::new(), VecDeque::new());
         match from {
             Tier::Device => from_device.extend(out.moving),
@@ -81,12 +86,12 @@ impl<L: Live> Shelves<L> {
         }
         loop {
             if let Some(one) = from_host.pop_front() {
-                self.to_disk(one);
+                self.to_disk(one, until);
             } else if let Some(one) = from_device.pop_front() {
                 if spare_host || !(self.host_has_room)() {
-                    self.to_disk(one);
+                    self.to_disk(one, until);
                 } else {
-                    from_host.extend(self.to_host(one).moving);
+                    from_host.extend(self.to_host(one, until).moving);
                 }
             } else {
                 return;
@@ -95,14 +100,14 @@ impl<L: Live> Shelves<L> {
     }
 
     /// From the device into host memory; gives what has to leave that for it.
-    fn to_host(&self, mut one: Moving<'_, L>) -> Out<'_, L> {
+    fn to_host(&self, mut one: Moving<'_, L>, until: Instant) -> Out<'_, L> {
         let nothing = Out {
             moving: Vec::new(),
             _rest: Vec::new(),
         };
         let limits = self.limits(Tier::Host);
         if limits.entries == 0 || limits.bytes == 0 {
-            self.to_disk(one);
+            self.to_disk(one, until);
             return nothing;
         }
         let Some(packed) = one.pack(self.half) else {
@@ -110,7 +115,7 @@ impl<L: Live> Shelves<L> {
         };
         let bytes = packed.bytes.len() as u64;
         if bytes > limits.bytes {
-            self.to_disk(one);
+            self.to_disk(one, until);
             return nothing;
         }
         let key = one.key;
@@ -129,8 +134,9 @@ impl<L: Live> Shelves<L> {
         out
     }
 
-    /// To the disk: dropped where it is there already, else to the queue of the writer.
-    fn to_disk(&self, mut one: Moving<'_, L>) {
+    /// To the disk: dropped where it is there already, else to the queue of the writer, for room in which is waited no longer
+    /// than `until`.
+    fn to_disk(&self, mut one: Moving<'_, L>, until: Instant) {
         let (key, Some(kept)) = (one.key, &one.kept) else {
             return;
         };
@@ -146,7 +152,6 @@ impl<L: Live> Shelves<L> {
             return;
         };
         let bytes = packed.bytes.len() as u64;
-        let until = Instant::now() + PATIENCE;
         let mut state = self.lock();
         while state.leaving_bytes > 0 && state.leaving_bytes + bytes > QUEUE_BYTES {
             let Some(left) = until.checked_duration_since(Instant::now()) else {
