@@ -19,6 +19,7 @@ mod paths;
 mod process;
 mod progress;
 mod python;
+mod session_lab;
 mod test;
 
 use std::process::ExitCode;
@@ -55,6 +56,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Task::BenchTiers => bench_tiers::run(libtorch),
         Task::Conformance(options) => conformance::run(options, libtorch),
         Task::Simulate(Simulation::Memory(options)) => memory_lab::simulate(options),
+        Task::Simulate(Simulation::Session(options)) => session_lab::simulate(options, libtorch),
         Task::GpuCheck(options) => memory_lab::gpu_check(options, libtorch),
         Task::InstallCheck => install_check::run(libtorch),
         Task::Docs => docs::run(),
