@@ -503,10 +503,12 @@ fn the_bytes_of_a_run_are_the_logits_of_a_batch_and_the_runs_of_its_masks() {
 
 // ---- what is refused ------------------------------------------------------------------------------------------------
 
+type Change = fn(&mut Options);
+
 #[test]
 fn options_that_cannot_be_used_are_refused_by_name_and_value() {
     let setup = Setup::new();
-    let refused = |change: fn(&mut Options)| {
+    let refused = |change: Change| {
         let mut options = lenient();
         change(&mut options);
         let image = setup.image(90);
@@ -514,7 +516,7 @@ fn options_that_cannot_be_used_are_refused_by_name_and_value() {
         assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
         error.to_string()
     };
-    let cases: [(&str, fn(&mut Options)); 13] = [
+    let cases: [(&str, Change); 13] = [
         ("points_per_side is 0", |o| o.points_per_side = 0),
         ("points_per_side is 1025", |o| o.points_per_side = 1025),
         ("points_per_batch is 0", |o| o.points_per_batch = 0),

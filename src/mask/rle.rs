@@ -242,7 +242,7 @@ impl MaskSource for Rle {
         }
     }
 
-    /// Takes a bit a column, and eight bytes for each run of a column.
+    /// Takes a bit a column, and sixteen bytes for each run of a column.
     fn for_each_row(&self, visit: &mut dyn FnMut(u32, &[Run])) {
         // Columns in which the foreground begins or ends with a row, by row.
         let mut turns = Vec::new();

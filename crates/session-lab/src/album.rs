@@ -68,9 +68,7 @@ fn scene(seed: u64) -> Picture {
         height: scene.image.height as u32,
         clicks: std::array::from_fn(|i| prompts[i].click),
         boxes: std::array::from_fn(|i| prompts[i].bounds),
-        refinements: std::array::from_fn(|i| {
-            (more[i].click, i32::from(more[i].object == target))
-        }),
+        refinements: std::array::from_fn(|i| (more[i].click, i32::from(more[i].object == target))),
         pixels: scene.image.pixels,
     }
 }

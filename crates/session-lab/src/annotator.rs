@@ -179,7 +179,8 @@ impl<'a> Annotator<'a> {
         };
         let mut work = last.clone();
         work.mask_input = Some(Arc::clone(mask));
-        let (point, label) = desk.picture.refinements[desk.refinements % desk.picture.refinements.len()];
+        let (point, label) =
+            desk.picture.refinements[desk.refinements % desk.picture.refinements.len()];
         desk.refinements += 1;
         work.points.push(point);
         work.labels.push(label);
@@ -256,7 +257,9 @@ fn difference(one: &Prediction, other: &Prediction) -> Result<f32> {
     for mask in 0..one.num_masks() {
         let logits = one.logits(mask)?.iter().zip(other.logits(mask)?);
         let scores = (one.score(mask)? - other.score(mask)?).abs();
-        largest = logits.map(|(a, b)| (a - b).abs()).fold(largest.max(scores), f32::max);
+        largest = logits
+            .map(|(a, b)| (a - b).abs())
+            .fold(largest.max(scores), f32::max);
     }
     Ok(largest)
 }

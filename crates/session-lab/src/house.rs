@@ -84,7 +84,8 @@ impl House {
     pub fn fake() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("model.fake");
-        let model = "fake-model\ninput_size=32\nmask_size=16\nembedding_bytes=65536\nparameters=1000000\n";
+        let model =
+            "fake-model\ninput_size=32\nmask_size=16\nembedding_bytes=65536\nparameters=1000000\n";
         fs::write(&file, model)?;
         let start = || {
             let fake = FakeBackend::variant(&["FAKE_CUDA_DEVICES=1"]);

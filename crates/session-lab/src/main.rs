@@ -63,7 +63,11 @@ fn run(arguments: &Arguments) -> Result<bool> {
         }
         let mut houses = vec![House::fake()?];
         if let Some(plugin) = &arguments.plugin {
-            houses.push(House::torch(plugin.clone(), arguments.seed, arguments.threads)?);
+            houses.push(House::torch(
+                plugin.clone(),
+                arguments.seed,
+                arguments.threads,
+            )?);
         }
         for house in houses {
             let outcome = replay(&trace, &house)
@@ -72,10 +76,20 @@ fn run(arguments: &Arguments) -> Result<bool> {
             outcomes.push(outcome);
         }
     }
-    anyhow::ensure!(!outcomes.is_empty(), "no trace has {:?} in its name", arguments.only);
-    let faults = outcomes.iter().map(|outcome| outcome.faults.len()).sum::<usize>();
+    anyhow::ensure!(
+        !outcomes.is_empty(),
+        "no trace has {:?} in its name",
+        arguments.only
+    );
+    let faults = outcomes
+        .iter()
+        .map(|outcome| outcome.faults.len())
+        .sum::<usize>();
     let traces: Vec<_> = outcomes.iter().map(Outcome::json).collect();
-    println!("\n{}", json!({ "seed": arguments.seed, "faults": faults, "traces": traces }));
+    println!(
+        "\n{}",
+        json!({ "seed": arguments.seed, "faults": faults, "traces": traces })
+    );
     Ok(faults == 0)
 }
 

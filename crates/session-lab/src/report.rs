@@ -119,7 +119,10 @@ impl Outcome {
     }
 
     pub fn json(&self) -> Value {
-        let latencies = self.latencies().into_iter().filter_map(|(kind, times)| Some((kind.to_owned(), times?.json())));
+        let latencies = self
+            .latencies()
+            .into_iter()
+            .filter_map(|(kind, times)| Some((kind.to_owned(), times?.json())));
         json!({
             "trace": self.trace,
             "backend": self.backend,
@@ -164,7 +167,10 @@ impl Outcome {
                 );
             }
         }
-        println!("  {} answers compared with a context that keeps nothing", self.checked);
+        println!(
+            "  {} answers compared with a context that keeps nothing",
+            self.checked
+        );
         for fault in &self.faults {
             println!("  NOT AS IT SHOULD BE: {fault}");
         }

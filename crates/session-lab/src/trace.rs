@@ -48,10 +48,12 @@ pub fn all(seed: u64) -> Vec<Trace> {
 fn walk_forward(images: usize) -> Trace {
     let steps = (0..images).flat_map(|image| {
         let next = (image + 1 < images).then(|| Step::Announce(image + 1));
-        [Step::Open(image)]
-            .into_iter()
-            .chain(next)
-            .chain([Step::Click(0), Step::Click(1), Step::Refine, Step::Box(2)])
+        [Step::Open(image)].into_iter().chain(next).chain([
+            Step::Click(0),
+            Step::Click(1),
+            Step::Refine,
+            Step::Box(2),
+        ])
     });
     Trace {
         name: "walk forward",

@@ -123,7 +123,10 @@ impl Lookups {
         self.rates()
             .map(|(name, hits, all)| {
                 let rate = (all > 0).then(|| (hits as f64 / all as f64 * 1e4).round() / 1e4);
-                (name.to_owned(), json!({ "hits": hits, "lookups": all, "rate": rate }))
+                (
+                    name.to_owned(),
+                    json!({ "hits": hits, "lookups": all, "rate": rate }),
+                )
             })
             .collect::<serde_json::Map<_, _>>()
             .into()
