@@ -5,18 +5,22 @@
 mod arguments;
 mod artifacts;
 mod bench;
+mod bindings;
 mod c_example;
 mod conformance;
 mod demo;
+mod install;
 mod install_check;
 mod libtorch;
 mod lint;
 mod memory_lab;
+mod outside;
 mod parity;
 mod paths;
 mod process;
 mod progress;
 mod python;
+mod tally;
 mod test;
 
 use std::process::ExitCode;
@@ -53,6 +57,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Task::Conformance(options) => conformance::run(options, libtorch),
         Task::Simulate(Simulation::Memory(options)) => memory_lab::simulate(options),
         Task::GpuCheck(options) => memory_lab::gpu_check(options, libtorch),
+        Task::Install(options) => install::run(options, libtorch),
         Task::InstallCheck => install_check::run(libtorch),
     }
 }
