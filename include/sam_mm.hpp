@@ -29,6 +29,7 @@
 #include "sam_mm/display.hpp"
 #include "sam_mm/error.hpp"
 #include "sam_mm/image.hpp"
+#include "sam_mm/job.hpp"
 #include "sam_mm/memory.hpp"
 #include "sam_mm/model.hpp"
 #include "sam_mm/prompt.hpp"

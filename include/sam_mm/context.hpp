@@ -6,6 +6,7 @@
 #include "callback.hpp"
 #include "error.hpp"
 #include "image.hpp"
+#include "job.hpp"
 #include "memory.hpp"
 #include "model.hpp"
 
@@ -30,6 +31,9 @@ using log_callback = std::function<void(log_level level, std::string_view line)>
 
 /// Receives what happens to memory. Runs on any thread, several at once.
 using memory_event_callback = std::function<void(const memory_event &event)>;
+
+/// Receives how far something is, and may cancel it. Runs on any thread, several at once.
+using progress_callback = std::function<verdict(const progress &event)>;
 
 /// How a context is set up.
 struct options {
@@ -96,6 +100,7 @@ namespace detail {
 
 using log_signature = void(log_level, std::string_view);
 using memory_event_signature = void(const memory_event &);
+using progress_signature = verdict(const progress &);
 
 inline void on_log_line(void *user_data, std::int32_t level, const char *line) noexcept {
     const inside_callback inside;
@@ -109,11 +114,19 @@ inline void on_memory_event(void *user_data, const sam_mm_memory_event *event) n
     to->exceptions->guard(0, [&] { return to->function(memory_event::from_c(*event)), 0; });
 }
 
+inline std::int32_t on_progress(void *user_data, const sam_mm_progress *event) noexcept {
+    const inside_callback inside;
+    const auto *to = static_cast<handler<progress_signature> *>(user_data);
+    return static_cast<std::int32_t>(
+        to->exceptions->guard(verdict::go_on, [&] { return to->function(progress::from_c(*event)); }));
+}
+
 /// The callbacks of a context. They stay where they are when the context moves.
 struct callbacks {
     thrown exceptions;
     callback_place<log_signature> log{&exceptions};
     callback_place<memory_event_signature> memory_events{&exceptions};
+    callback_place<progress_signature> progress{&exceptions};
 };
 
 /// Options for C, with what they point to.
@@ -198,6 +211,14 @@ public:
         auto done = detail::call(sam_mm_model_load, get(), &c, &loaded);
         if (!done) return done.error();
         return model(loaded);
+    }
+    /// `try_load_model` as a job.
+    [[nodiscard]] expected<job<model>> try_submit_load_model(const model_options &which = {},
+                                                             job_callback<model> ended = {}) const {
+        const sam_mm_model_options c = which.to_c();
+        return job<model>::try_submit(std::move(ended), [&](auto... places) {
+            return sam_mm_job_submit_model_load(get(), &c, places...);
+        });
     }
     /// Copies the pixels; computes nothing yet.
     [[nodiscard]] expected<image> try_create_image(const image_view &of) const {
@@ -285,6 +306,23 @@ public:
         if (!done) return done.error();
         return has_event ? std::optional<memory_event>(memory_event::from_c(event)) : std::nullopt;
     }
+    /// Sends progress to a function, which may cancel what it is about; otherwise as `try_on_log`. What it throws cancels
+    /// nothing.
+    [[nodiscard]] expected<void> try_on_progress(progress_callback callback) const {
+        if (!callbacks_) return without_handle();
+        return callbacks_->progress.set(std::move(callback), [&](detail::handler<detail::progress_signature> *to) {
+            return detail::call(sam_mm_progress_set, get(), to ? detail::on_progress : sam_mm_progress_fn{},
+                                static_cast<void *>(to));
+        });
+    }
+    /// The oldest progress that nobody has polled yet, if there is some; the last 256 are kept.
+    [[nodiscard]] expected<std::optional<progress>> try_poll_progress() const {
+        auto event = detail::output<sam_mm_progress>();
+        std::uint32_t has_event = 0;
+        auto done = detail::call(sam_mm_progress_poll, get(), &event, &has_event);
+        if (!done) return done.error();
+        return has_event ? std::optional<progress>(progress::from_c(event)) : std::nullopt;
+    }
     /// The first exception that a callback let out since this was asked last; null for none.
     [[nodiscard]] std::exception_ptr callback_exception() const {
         return callbacks_ ? callbacks_->exceptions.take() : nullptr;
@@ -293,6 +331,10 @@ public:
 #if SAM_MM_EXCEPTIONS
     [[nodiscard]] backend_info backend() const { return try_backend().value(); }
     [[nodiscard]] model load_model(const model_options &which = {}) const { return try_load_model(which).value(); }
+    [[nodiscard]] job<model> submit_load_model(const model_options &which = {},
+                                               job_callback<model> ended = {}) const {
+        return try_submit_load_model(which, std::move(ended)).value();
+    }
     [[nodiscard]] image create_image(const image_view &of) const { return try_create_image(of).value(); }
     [[nodiscard]] memory_info memory() const { return try_memory().value(); }
     [[nodiscard]] memory_status check_memory() const { return try_check_memory().value(); }
@@ -309,6 +351,8 @@ public:
     }
     void on_memory_event(memory_event_callback callback) const { try_on_memory_event(std::move(callback)).value(); }
     [[nodiscard]] std::optional<memory_event> poll_memory_event() const { return try_poll_memory_event().value(); }
+    void on_progress(progress_callback callback) const { try_on_progress(std::move(callback)).value(); }
+    [[nodiscard]] std::optional<progress> poll_progress() const { return try_poll_progress().value(); }
 #endif
 
     [[nodiscard]] sam_mm_context *get() const noexcept { return handle_.get(); }

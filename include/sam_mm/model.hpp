@@ -5,6 +5,7 @@
 
 #include "error.hpp"
 #include "image.hpp"
+#include "job.hpp"
 #include "prompt.hpp"
 #include "result.hpp"
 
@@ -86,11 +87,23 @@ public:
         if (!done) return done.error();
         return result(made);
     }
+    /// `try_predict` as a job. The request is copied, so what its prompts refine may go.
+    [[nodiscard]] expected<job<result>> try_submit_predict(const image &of, const predict_request &request,
+                                                           job_callback<result> ended = {}) const {
+        const detail::c_request c(request);
+        return job<result>::try_submit(std::move(ended), [&](auto... places) {
+            return sam_mm_job_submit_predict(get(), of.get(), c.get(), places...);
+        });
+    }
 
 #if SAM_MM_EXCEPTIONS
     [[nodiscard]] model_info describe() const { return try_describe().value(); }
     [[nodiscard]] result predict(const image &of, const predict_request &request) const {
         return try_predict(of, request).value();
+    }
+    [[nodiscard]] job<result> submit_predict(const image &of, const predict_request &request,
+                                             job_callback<result> ended = {}) const {
+        return try_submit_predict(of, request, std::move(ended)).value();
     }
 #endif
 
@@ -105,6 +118,12 @@ private:
 
 inline expected<void> image::try_encode(const model &with) const {
     return detail::call(sam_mm_image_encode, get(), with.get());
+}
+
+inline expected<job<void>> image::try_submit_encode(const model &with, job_callback<void> ended) const {
+    return job<void>::try_submit(std::move(ended), [&](auto... places) {
+        return sam_mm_job_submit_encode(with.get(), get(), places...);
+    });
 }
 
 } // namespace sam_mm
