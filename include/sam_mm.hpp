@@ -28,6 +28,7 @@
 #include "sam_mm/context.hpp"
 #include "sam_mm/display.hpp"
 #include "sam_mm/error.hpp"
+#include "sam_mm/everything.hpp"
 #include "sam_mm/image.hpp"
 #include "sam_mm/job.hpp"
 #include "sam_mm/memory.hpp"

@@ -103,7 +103,13 @@ fn every_function_of_the_library_can_be_reached_from_the_wrapper() {
     let exported: BTreeSet<String> = listed.lines().map(str::to_owned).collect();
     // Of templates there is what a program makes of them.
     let mut source = "#include <sam_mm.hpp>\n".to_owned();
-    for made in ["void", "sam_mm::model", "sam_mm::result", "sam_mm::display"] {
+    for made in [
+        "void",
+        "sam_mm::model",
+        "sam_mm::result",
+        "sam_mm::display",
+        "sam_mm::mask_set",
+    ] {
         source += &format!("template class sam_mm::job_view<{made}>;\n");
         source += &format!("template class sam_mm::job<{made}>;\n");
     }

@@ -54,6 +54,16 @@ struct options {
     std::uint32_t prediction_cache_entries = 50;
     std::uint64_t image_cache_bytes = std::uint64_t{256} << 20;
     std::uint64_t image_cache_entries = 10;
+    /// Of embeddings that left the device.
+    std::uint64_t embedding_host_bytes = std::uint64_t{1} << 30;
+    /// Most embeddings on the device, and in host memory each; no value: their bytes alone count.
+    std::optional<std::uint64_t> embedding_cache_entries;
+    /// Folder in which embeddings are kept for later sessions; empty for none.
+    std::string embedding_disk_folder;
+    std::uint64_t embedding_disk_bytes = std::uint64_t{8} << 30;
+    std::uint64_t embedding_disk_entries = 100000;
+    /// Embeddings in host memory beside a device and on disk are kept in half precision.
+    bool embedding_compress = false;
     memory_options memory;
 };
 
@@ -72,6 +82,42 @@ enum class cache : std::uint32_t {
     embedding = SAM_MM_CACHE_EMBEDDING,
     prediction = SAM_MM_CACHE_PREDICTION,
     image = SAM_MM_CACHE_IMAGE,
+    embedding_device = SAM_MM_CACHE_EMBEDDING_DEVICE,
+    embedding_host = SAM_MM_CACHE_EMBEDDING_HOST,
+    embedding_disk = SAM_MM_CACHE_EMBEDDING_DISK,
+};
+
+/// Why prefetching rests. New reasons may come.
+enum class prefetch_pause : std::uint32_t {
+    not_paused = SAM_MM_PREFETCH_NOT_PAUSED,
+    device = SAM_MM_PREFETCH_PAUSED_DEVICE,
+    host = SAM_MM_PREFETCH_PAUSED_HOST,
+    unknown = SAM_MM_PREFETCH_PAUSED_UNKNOWN,
+    cache = SAM_MM_PREFETCH_PAUSED_CACHE,
+};
+
+/// What prefetching is at. Counts are of images, since the context was made.
+struct prefetch_info {
+    prefetch_pause paused{};
+    /// Why it rests, for people; empty when it does not.
+    std::string reason;
+    std::uint64_t queued = 0;
+    std::uint64_t queued_bytes = 0;
+    bool running = false;
+    std::uint64_t done = 0;
+    std::uint64_t skipped = 0;
+    std::uint64_t cancelled = 0;
+
+    [[nodiscard]] static prefetch_info from_c(const sam_mm_prefetch_info &c) {
+        return {static_cast<prefetch_pause>(c.paused),
+                c.reason,
+                c.queued,
+                c.queued_bytes,
+                c.running != 0,
+                c.done,
+                c.skipped,
+                c.cancelled};
+    }
 };
 
 /// What a cache holds and how well it serves.
@@ -143,6 +189,12 @@ public:
         options_.prediction_cache_entries = given.prediction_cache_entries;
         options_.image_cache_bytes = given.image_cache_bytes;
         options_.image_cache_entries = given.image_cache_entries;
+        options_.embedding_host_bytes = given.embedding_host_bytes;
+        options_.embedding_cache_entries = given.embedding_cache_entries.value_or(UINT64_MAX);
+        options_.embedding_disk_folder = text_or_null(given.embedding_disk_folder);
+        options_.embedding_disk_bytes = given.embedding_disk_bytes;
+        options_.embedding_disk_entries = given.embedding_disk_entries;
+        options_.embedding_compress = given.embedding_compress;
         options_.memory = &memory_;
     }
     c_options(const c_options &) = delete;
@@ -277,6 +329,20 @@ public:
         if (!done) return done.error();
         return freed;
     }
+    /// As `try_clear_cache`, but for what belongs to the picture of an image.
+    [[nodiscard]] expected<std::uint64_t> try_clear_cache_except(cache which, const image &kept) const {
+        std::uint64_t freed = 0;
+        auto done = detail::call(sam_mm_cache_clear_except, get(), static_cast<std::uint32_t>(which),
+                                 static_cast<const sam_mm_image *>(kept.get()), &freed);
+        if (!done) return done.error();
+        return freed;
+    }
+    /// What prefetching is at; see `model::try_prefetch`. Never waits.
+    [[nodiscard]] expected<prefetch_info> try_describe_prefetch() const {
+        return detail::filled<sam_mm_prefetch_info>(sam_mm_prefetch_describe, get()).transform(prefetch_info::from_c);
+    }
+    /// Takes everything out of the queue of prefetching. Never waits.
+    [[nodiscard]] expected<void> try_clear_prefetch() const { return detail::call(sam_mm_prefetch_clear, get()); }
 
     /* ---- what happens ---- */
 
@@ -346,6 +412,11 @@ public:
     [[nodiscard]] std::string memory_report_json() const { return try_memory_report_json().value(); }
     [[nodiscard]] cache_info describe_cache(cache which) const { return try_describe_cache(which).value(); }
     std::uint64_t clear_cache(cache which) const { return try_clear_cache(which).value(); }
+    std::uint64_t clear_cache_except(cache which, const image &kept) const {
+        return try_clear_cache_except(which, kept).value();
+    }
+    [[nodiscard]] prefetch_info describe_prefetch() const { return try_describe_prefetch().value(); }
+    void clear_prefetch() const { try_clear_prefetch().value(); }
     void on_log(log_callback callback, log_level up_to = log_level::warn) const {
         try_on_log(std::move(callback), up_to).value();
     }

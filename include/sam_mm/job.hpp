@@ -17,6 +17,7 @@
 namespace sam_mm {
 
 class display;
+class mask_set;
 class model;
 class result;
 
@@ -26,6 +27,7 @@ enum class job_kind : std::uint32_t {
     encode = SAM_MM_JOB_KIND_ENCODE,
     predict = SAM_MM_JOB_KIND_PREDICT,
     process = SAM_MM_JOB_KIND_PROCESS,
+    everything = SAM_MM_JOB_KIND_EVERYTHING,
 };
 
 /// Where a job is. New states may come; from `succeeded` on it has ended.
@@ -128,10 +130,16 @@ struct taker<display> {
     using handle = sam_mm_display;
     static constexpr auto function = sam_mm_job_take_display;
 };
+template <>
+struct taker<mask_set> {
+    using handle = sam_mm_mask_set;
+    static constexpr auto function = sam_mm_job_take_mask_set;
+};
 
 } // namespace detail
 
-/// A job that somebody else owns. `T` is what it makes: a model, a result, a display, or void for encoding.
+/// A job that somebody else owns. `T` is what it makes: a model, a result, a display,
+/// a set of masks, or void for encoding.
 template <class T>
 class job_view {
 public:
@@ -201,39 +209,49 @@ using job_callback = std::function<void(job_view<T> ended)>;
 
 namespace detail {
 
-/// The callback of a job, behind a number instead of an address: a job that is freed inside some callback is not waited for,
-/// so its own may come while it goes.
-class ended_callbacks {
+/// A callback of a job, known to C by a number instead of an address: a job that is freed inside some callback, or before it
+/// has ended, is not waited for, so its own may come while it goes.
+template <class Entry>
+class numbered {
 public:
-    struct entry {
-        std::function<void(sam_mm_job *)> function;
-        thrown exceptions;
-    };
-
-    static std::uintptr_t add(std::shared_ptr<entry> callback) {
+    numbered() = default;
+    explicit numbered(std::shared_ptr<Entry> entry) : entry_(std::move(entry)) {
         const std::lock_guard<std::mutex> lock(all().mutex);
-        const std::uintptr_t number = ++all().last;
-        all().entries.emplace(number, std::move(callback));
-        return number;
+        number_ = ++all().last;
+        all().entries.emplace(number_, entry_);
     }
-    static void remove(std::uintptr_t number) {
-        std::shared_ptr<entry> gone; /* destroyed after the lock: it may hold anything */
+    numbered(numbered &&other) noexcept
+        : entry_(std::move(other.entry_)), number_(std::exchange(other.number_, 0)) {}
+    numbered &operator=(numbered &&other) noexcept {
+        std::swap(entry_, other.entry_);
+        std::swap(number_, other.number_);
+        return *this;
+    }
+    numbered(const numbered &) = delete;
+    numbered &operator=(const numbered &) = delete;
+    ~numbered() {
+        if (!number_) return;
+        std::shared_ptr<Entry> gone; /* destroyed after the lock: it may hold anything */
         const std::lock_guard<std::mutex> lock(all().mutex);
-        const auto found = all().entries.find(number);
-        if (found == all().entries.end()) return;
+        const auto found = all().entries.find(number_);
         gone = std::move(found->second);
         all().entries.erase(found);
     }
-    static void run(void *number, sam_mm_job *job) noexcept {
-        const inside_callback inside;
-        const std::shared_ptr<entry> callback = find(reinterpret_cast<std::uintptr_t>(number));
-        if (callback) callback->exceptions.guard(0, [&] { return callback->function(job), 0; });
+
+    [[nodiscard]] Entry *entry() const noexcept { return entry_.get(); }
+    /// For C; null for none.
+    [[nodiscard]] void *user_data() const noexcept { return reinterpret_cast<void *>(number_); }
+    /// What a number stands for, kept alive; null when that is gone.
+    [[nodiscard]] static std::shared_ptr<Entry> find(void *user_data) {
+        const std::lock_guard<std::mutex> lock(all().mutex);
+        const auto found = all().entries.find(reinterpret_cast<std::uintptr_t>(user_data));
+        return found == all().entries.end() ? nullptr : found->second;
     }
 
 private:
     struct registry {
         std::mutex mutex;
-        std::map<std::uintptr_t, std::shared_ptr<entry>> entries;
+        std::map<std::uintptr_t, std::shared_ptr<Entry>> entries;
         std::uintptr_t last = 0;
     };
     /// Never destroyed: threads of a context may outlive the statics.
@@ -241,12 +259,21 @@ private:
         static registry *const made = new registry;
         return *made;
     }
-    static std::shared_ptr<entry> find(std::uintptr_t number) {
-        const std::lock_guard<std::mutex> lock(all().mutex);
-        const auto found = all().entries.find(number);
-        return found == all().entries.end() ? nullptr : found->second;
-    }
+
+    std::shared_ptr<Entry> entry_;
+    std::uintptr_t number_ = 0;
 };
+
+struct ended_entry {
+    std::function<void(sam_mm_job *)> function;
+    thrown exceptions;
+};
+
+inline void on_ended(void *number, sam_mm_job *job) noexcept {
+    const inside_callback inside;
+    const auto entry = numbered<ended_entry>::find(number);
+    if (entry) entry->exceptions.guard(0, [&] { return entry->function(job), 0; });
+}
 
 } // namespace detail
 
@@ -256,31 +283,30 @@ class job : public job_view<T> {
 public:
     job() noexcept = default;
     job(job &&other) noexcept
-        : job_view<T>(std::exchange(other.handle_, nullptr)), callback_(std::move(other.callback_)),
-          number_(std::exchange(other.number_, 0)) {}
+        : job_view<T>(std::exchange(other.handle_, nullptr)), ended_(std::move(other.ended_)),
+          kept_(std::move(other.kept_)) {}
     job &operator=(job &&other) noexcept {
         if (this != &other) {
-            end();
-            this->handle_ = std::exchange(other.handle_, nullptr);
-            callback_ = std::move(other.callback_);
-            number_ = std::exchange(other.number_, 0);
+            sam_mm_job_free(std::exchange(this->handle_, std::exchange(other.handle_, nullptr)));
+            ended_ = std::exchange(other.ended_, {});
+            kept_ = std::exchange(other.kept_, nullptr);
         }
         return *this;
     }
     job(const job &) = delete;
     job &operator=(const job &) = delete;
-    ~job() { end(); }
+    ~job() { sam_mm_job_free(this->handle_); }
 
-    /// Submits: `submit` gets the options and the place of the job, then that of the error.
+    /// Submits: `submit` gets the options and the place of the job, then that of the error. `kept` lives as long as the job.
     template <class Submit>
-    [[nodiscard]] static expected<job> try_submit(job_callback<T> callback, Submit &&submit) {
+    [[nodiscard]] static expected<job> try_submit(job_callback<T> callback, Submit &&submit,
+                                                  std::shared_ptr<void> kept = nullptr) {
         job made;
+        made.kept_ = std::move(kept);
+        made.ended_ = numbered_callback(std::move(callback));
         sam_mm_job_options options = detail::defaults(sam_mm_job_options_init);
-        made.keep(std::move(callback));
-        if (made.number_) {
-            options.callback = detail::ended_callbacks::run;
-            options.user_data = reinterpret_cast<void *>(made.number_);
-        }
+        options.callback = made.ended_.user_data() ? detail::on_ended : sam_mm_job_fn{};
+        options.user_data = made.ended_.user_data();
         auto done = detail::call(
             [&](sam_mm_error **failure) { return submit(&options, &made.handle_, failure); });
         if (!done) return done.error();
@@ -290,19 +316,15 @@ public:
     /// Calls a function once the job has ended, also when it has already; an empty one removes the one there is. Refused
     /// inside a callback. Not to be called by two threads at once.
     [[nodiscard]] expected<void> try_on_end(job_callback<T> callback) {
-        job next;
-        next.keep(std::move(callback));
+        auto next = numbered_callback(std::move(callback));
         auto done = detail::call(sam_mm_job_set_callback, this->get(),
-                                 next.number_ ? detail::ended_callbacks::run : sam_mm_job_fn{},
-                                 reinterpret_cast<void *>(next.number_));
-        if (!done) return done;
-        std::swap(callback_, next.callback_);
-        std::swap(number_, next.number_);
+                                 next.user_data() ? detail::on_ended : sam_mm_job_fn{}, next.user_data());
+        if (done) ended_ = std::move(next);
         return done;
     }
     /// What the callback threw; null for nothing.
     [[nodiscard]] std::exception_ptr callback_exception() const {
-        return callback_ ? callback_->exceptions.take() : nullptr;
+        return ended_.entry() ? ended_.entry()->exceptions.take() : nullptr;
     }
 
 #if SAM_MM_EXCEPTIONS
@@ -310,20 +332,15 @@ public:
 #endif
 
 private:
-    void keep(job_callback<T> callback) {
-        if (!callback) return;
-        callback_ = std::make_shared<detail::ended_callbacks::entry>();
-        callback_->function = [callback = std::move(callback)](sam_mm_job *ended) { callback(job_view<T>(ended)); };
-        number_ = detail::ended_callbacks::add(callback_);
-    }
-    void end() noexcept {
-        if (this->handle_) sam_mm_job_free(std::exchange(this->handle_, nullptr));
-        if (number_) detail::ended_callbacks::remove(std::exchange(number_, 0));
-        callback_.reset();
+    [[nodiscard]] static detail::numbered<detail::ended_entry> numbered_callback(job_callback<T> callback) {
+        if (!callback) return {};
+        auto entry = std::make_shared<detail::ended_entry>();
+        entry->function = [callback = std::move(callback)](sam_mm_job *ended) { callback(job_view<T>(ended)); };
+        return detail::numbered<detail::ended_entry>(std::move(entry));
     }
 
-    std::shared_ptr<detail::ended_callbacks::entry> callback_;
-    std::uintptr_t number_ = 0;
+    detail::numbered<detail::ended_entry> ended_;
+    std::shared_ptr<void> kept_;
 };
 
 } // namespace sam_mm

@@ -1,4 +1,4 @@
-/* Jobs of sam_mm.hpp against the fake backend. Takes the backend's path. */
+/* Jobs, prefetching and everything in an image with sam_mm.hpp against the fake backend. Takes the backend's path. */
 #include "check.hpp"
 
 #include <atomic>
@@ -251,6 +251,92 @@ void many_jobs_with_callbacks_may_come_and_go_at_once() {
     for (std::thread &thread : threads) thread.join();
 }
 
+sam_mm::everything_options few_points() {
+    sam_mm::everything_options options;
+    options.points_per_side = 4;
+    options.points_per_batch = 4;
+    options.pred_iou_thresh = 0;
+    options.stability_score_thresh = 0;
+    return options;
+}
+
+void everything_is_found_by_call_and_by_job_and_told_step_by_step() {
+    const auto context = make_context();
+    const auto model = context.load_model();
+    const auto image = context.create_image(picture());
+    auto options = few_points();
+    double done = 0;
+    std::uint32_t told = 0;
+    options.on_step = [&](const sam_mm::everything_step &step) {
+        CHECK(step.done >= done && step.done <= 1 && step.num_crops == 1 && step.points_total == 16);
+        done = step.done;
+        if (step.masks) {
+            CHECK(step.masks.describe().num_masks == step.num_masks);
+            told += step.num_masks;
+        }
+        return sam_mm::verdict::go_on;
+    };
+    const auto found = model.segment_everything(image, options);
+    const auto info = found.describe();
+    CHECK(info.num_masks > 0 && info.width == 96 && info.num_points == 16 && told >= info.num_masks && done == 1);
+    const auto mask = found.mask(0);
+    CHECK(mask.area > 0 && mask.point.x > 0 && mask.crop_box == sam_mm::box{0, 0, 96, 64});
+    std::vector<std::uint8_t> pixels_of(96 * 64);
+    found.copy_bitmask(0, pixels_of);
+    std::uint64_t area = 0;
+    for (const std::uint8_t pixel : pixels_of) area += pixel;
+    CHECK(area == mask.area && !found.rle(0).compressed.empty() && !found.polygons(0).empty());
+    FAILS(found.try_mask(info.num_masks), sam_mm::status::invalid_argument, "");
+    FAILS(sam_mm::mask_set().try_describe(), sam_mm::status::invalid_handle, "");
+
+    auto token = std::make_shared<int>(1);
+    options.on_step = [token](const sam_mm::everything_step &) { return sam_mm::verdict::go_on; };
+    {
+        const auto job = model.submit_everything(image, options);
+        options.on_step = nullptr;
+        CHECK(token.use_count() == 2);
+        CHECK(job.join().describe().num_masks == info.num_masks);
+        CHECK(job.describe().kind == sam_mm::job_kind::everything);
+    }
+    until([&] { return token.use_count() == 1; });
+}
+
+void a_step_may_cancel_and_what_it_throws_comes_out_of_the_call() {
+    const auto context = make_context();
+    const auto model = context.load_model();
+    const auto image = context.create_image(picture());
+    auto options = few_points();
+    options.on_step = [](const sam_mm::everything_step &) { return sam_mm::verdict::cancel; };
+    FAILS(model.try_segment_everything(image, options), sam_mm::status::cancelled, "");
+    FAILS(model.submit_everything(image, options).try_join(), sam_mm::status::cancelled, "");
+    options.on_step = [](const sam_mm::everything_step &) -> sam_mm::verdict { throw std::runtime_error("enough"); };
+    try {
+        (void)model.segment_everything(image, options);
+        CHECK(!"it throws");
+    } catch (const std::runtime_error &thrown) {
+        CHECK(std::string(thrown.what()) == "enough");
+    }
+    FAILS(model.submit_everything(image, options).try_join(), sam_mm::status::cancelled, "");
+    options = few_points();
+    options.point_grids = {{{0.5, 0.5}, {0.25, 0.75}}};
+    CHECK(model.segment_everything(image, options).describe().num_points == 2);
+}
+
+void images_are_encoded_before_they_are_asked_for() {
+    const auto context = make_context();
+    const auto model = context.load_model();
+    const auto image = context.create_image(picture());
+    model.prefetch(image, 3);
+    until([&] { return context.describe_prefetch().done == 1; });
+    CHECK(model.predict(image, sam_mm::prompt::click(5, 5)).describe().embedding_source
+          == sam_mm::embedding_source::host);
+    model.stop_prefetch(image);
+    context.clear_prefetch();
+    const auto rest = context.describe_prefetch();
+    CHECK(rest.queued == 0 && rest.queued_bytes == 0 && rest.skipped == 0);
+    FAILS(sam_mm::model().try_prefetch(image), sam_mm::status::invalid_handle, "");
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -272,6 +358,9 @@ int main(int argc, char **argv) {
         TEST(progress_comes_by_function_and_by_queue_and_may_cancel),
         TEST(a_context_takes_its_jobs_with_it),
         TEST(many_jobs_with_callbacks_may_come_and_go_at_once),
+        TEST(everything_is_found_by_call_and_by_job_and_told_step_by_step),
+        TEST(a_step_may_cancel_and_what_it_throws_comes_out_of_the_call),
+        TEST(images_are_encoded_before_they_are_asked_for),
     };
     int passed = 0;
     for (const auto &test : tests) {

@@ -5,10 +5,12 @@
 mod arguments;
 mod artifacts;
 mod bench;
+mod bench_tiers;
 mod bindings;
 mod c_example;
 mod conformance;
 mod demo;
+mod docs;
 mod install;
 mod install_check;
 mod libtorch;
@@ -54,10 +56,12 @@ fn run(arguments: &Arguments) -> Result<()> {
         Task::Lint => lint::run(libtorch),
         Task::Parity(options) => parity::run(options, libtorch),
         Task::Bench(options) => bench::run(options, libtorch),
+        Task::BenchTiers => bench_tiers::run(libtorch),
         Task::Conformance(options) => conformance::run(options, libtorch),
         Task::Simulate(Simulation::Memory(options)) => memory_lab::simulate(options),
         Task::GpuCheck(options) => memory_lab::gpu_check(options, libtorch),
         Task::Install(options) => install::run(options, libtorch),
         Task::InstallCheck => install_check::run(libtorch),
+        Task::Docs => docs::run(),
     }
 }
