@@ -39,6 +39,15 @@ pub enum Task {
     GpuCheck(GpuCheckOptions),
     /// Installs the library with cargo-c and builds the C example with pkg-config alone.
     InstallCheck,
+    /// Writes the generated parts of the language bindings anew.
+    #[command(subcommand)]
+    Bindings(Bindings),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Bindings {
+    /// The raw layer of the C# binding, by csbindgen from src/capi.
+    Csharp,
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,6 +5,7 @@
 mod arguments;
 mod artifacts;
 mod bench;
+mod bindings;
 mod c_example;
 mod conformance;
 mod demo;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use arguments::{Arguments, Simulation, Task};
+use arguments::{Arguments, Bindings, Simulation, Task};
 use memory_lab::NotRun;
 
 fn main() -> ExitCode {
@@ -53,6 +54,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Task::Conformance(options) => conformance::run(options, libtorch),
         Task::Simulate(Simulation::Memory(options)) => memory_lab::simulate(options),
         Task::GpuCheck(options) => memory_lab::gpu_check(options, libtorch),
+        Task::Bindings(Bindings::Csharp) => bindings::csharp(),
         Task::InstallCheck => install_check::run(libtorch),
     }
 }

@@ -1,0 +1,51 @@
+using System;
+using SamMm.Native;
+
+namespace SamMm
+{
+    /// <summary>The shared library behind these classes.</summary>
+    public static unsafe class SamLibrary
+    {
+        /// <summary>
+        /// The file of the library, to be set before anything else here is used. Null (default): the environment variable
+        /// <c>SAM_MM_LIBRARY</c>, then the folder of this assembly and of the program, each with
+        /// <c>runtimes/&lt;rid&gt;/native</c>, then the search of the system.
+        /// </summary>
+        public static string Path { get; set; }
+
+        /// <summary>Version of the loaded library, such as <c>0.1.0</c>.</summary>
+        public static string Version => Utf8.Read(NativeMethods.sam_mm_version());
+
+        /// <summary>The file that was loaded; null when the search of the system found it.</summary>
+        public static string LoadedFrom
+        {
+            get
+            {
+                CheckAbi();
+                return LibraryLoader.Chosen;
+            }
+        }
+
+        /// <summary>Refuses a library whose binary interface is another one than these classes were made for.</summary>
+        internal static void CheckAbi()
+        {
+            uint loaded;
+            try
+            {
+                loaded = NativeMethods.sam_mm_abi_version();
+            }
+            // What a static constructor throws comes wrapped.
+            catch (TypeInitializationException wrapped) when (wrapped.InnerException != null)
+            {
+                System.Runtime.ExceptionServices.ExceptionDispatchInfo.Capture(wrapped.InnerException).Throw();
+                throw;
+            }
+            if (loaded != NativeMethods.SAM_MM_ABI_VERSION)
+            {
+                throw new DllNotFoundException("the library " + (LibraryLoader.Chosen ?? LibraryLoader.FileName) + " (version " + Version
+                    + ") has version " + loaded + " of the binary interface, and this assembly needs version "
+                    + NativeMethods.SAM_MM_ABI_VERSION + "; install a library and an assembly of the same version");
+            }
+        }
+    }
+}
