@@ -48,6 +48,8 @@ pub enum Task {
 pub enum Bindings {
     /// The raw layer of the C# binding, by csbindgen from src/capi.
     Csharp,
+    /// The raw layer of the Java binding, for JNA.
+    Java,
 }
 
 #[derive(Debug, Subcommand)]

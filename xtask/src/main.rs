@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use arguments::{Arguments, Bindings, Simulation, Task};
+use arguments::{Arguments, Simulation, Task};
 use memory_lab::NotRun;
 
 fn main() -> ExitCode {
@@ -54,7 +54,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Task::Conformance(options) => conformance::run(options, libtorch),
         Task::Simulate(Simulation::Memory(options)) => memory_lab::simulate(options),
         Task::GpuCheck(options) => memory_lab::gpu_check(options, libtorch),
-        Task::Bindings(Bindings::Csharp) => bindings::csharp(),
+        Task::Bindings(binding) => bindings::run(binding),
         Task::InstallCheck => install_check::run(libtorch),
     }
 }

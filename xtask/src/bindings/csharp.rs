@@ -1,25 +1,16 @@
-//! `cargo xtask bindings`: the parts of the language bindings that are generated from the sources of the C API.
+//! The raw layer of the C# binding, which csbindgen makes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use crate::paths;
 
-const RAW_CSHARP: &str = "bindings/csharp/src/Native/NativeMethods.g.cs";
-
-/// Writes the raw layer of the C# binding anew.
-pub fn csharp() -> Result<()> {
-    let target = paths::root().join(RAW_CSHARP);
-    fs::write(&target, raw_csharp()?)
-        .with_context(|| format!("{} cannot be written", target.display()))?;
-    println!("{RAW_CSHARP} is that of the sources");
-    Ok(())
-}
+pub const RAW: &str = "bindings/csharp/src/Native/NativeMethods.g.cs";
 
 /// Declarations of every function, struct and constant of `include/sam_mm.h` for C#.
-fn raw_csharp() -> Result<String> {
+pub fn raw() -> Result<String> {
     let folder = tempfile::tempdir()?;
     let generated = folder.path().join("NativeMethods.g.cs");
     let mut builder = csbindgen::Builder::default();
@@ -92,23 +83,8 @@ mod tests {
 
     #[test]
     fn the_committed_raw_csharp_layer_is_that_of_the_sources() {
-        let committed = fs::read_to_string(paths::root().join(RAW_CSHARP)).unwrap();
-        assert!(
-            committed.replace("\r\n", "\n") == raw_csharp().unwrap(),
-            "{RAW_CSHARP} is out of date: run `cargo xtask bindings csharp`"
-        );
-    }
-
-    #[test]
-    fn the_raw_csharp_layer_has_every_exported_function() {
-        let symbols =
-            fs::read_to_string(paths::root().join("tests/exported_symbols.txt")).unwrap();
-        let raw = raw_csharp().unwrap();
-        for symbol in symbols.lines().map(str::trim).filter(|s| s.starts_with("sam_")) {
-            assert!(
-                raw.contains(&format!("EntryPoint = \"{symbol}\"")),
-                "{symbol} is missing"
-            );
-        }
+        super::super::assert_current(RAW, &raw().unwrap(), |symbol| {
+            format!("EntryPoint = \"{symbol}\"")
+        });
     }
 }
