@@ -18,10 +18,11 @@ fn include(headers: &[&str]) -> String {
 const HEADERS: [&str; 2] = ["sam_mm.h", "sam_mm_backend.h"];
 
 #[test]
-fn each_header_compiles_alone_in_every_dialect() {
+fn each_header_compiles_alone_and_twice_in_every_dialect() {
     for header in HEADERS {
         for language in Language::ALL {
             c::check_syntax(&include(&[header]), language);
+            c::check_syntax(&include(&[header, header]), language);
         }
     }
 }
