@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.CompilerServices;
 using System.Threading;
 using SamMm.Native;
 
@@ -12,6 +13,7 @@ namespace SamMm
     {
         private readonly CallbackSlot log = new CallbackSlot();
         private readonly CallbackSlot events = new CallbackSlot();
+        private readonly CallbackSlot progress = new CallbackSlot();
 
         internal readonly ContextHandle Handle;
 
@@ -23,6 +25,15 @@ namespace SamMm
             SamLibrary.CheckAbi();
             log.Failed = TellFailure;
             events.Failed = TellFailure;
+            progress.Failed = TellFailure;
+            progress.JobProgress = JobProgress;
+            Handle = Open(options);
+        }
+
+        // A method of its own: a runtime may look for the library when it compiles what calls it, and the check above says where.
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private ContextHandle Open(SamContextOptions options)
+        {
             sam_mm_context* context = null;
             sam_mm_error* error = null;
             using (var memory = new Borrowed())
@@ -39,7 +50,10 @@ namespace SamMm
                 if (status != NativeMethods.SAM_MM_OK) log.Release();
                 Status.Check(status, error);
             }
-            Handle = new ContextHandle(context, log, events);
+            var handle = new ContextHandle(context, log, events, progress);
+            // From the beginning: inside a handler, where a first job may be submitted, it would be refused.
+            ListenToProgress(context);
+            return handle;
         }
 
         /// <summary>

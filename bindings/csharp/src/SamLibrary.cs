@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.CompilerServices;
 using SamMm.Native;
 
 namespace SamMm
@@ -14,7 +15,21 @@ namespace SamMm
         public static string Path { get; set; }
 
         /// <summary>Version of the loaded library, such as <c>0.1.0</c>.</summary>
-        public static string Version => Utf8.Read(NativeMethods.sam_mm_version());
+        public static string Version
+        {
+            get
+            {
+                LibraryLoader.Prepare();
+                return LoadedVersion();
+            }
+        }
+
+        // Methods of their own: a runtime may look for the library when it compiles what calls it.
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static string LoadedVersion() => Utf8.Read(NativeMethods.sam_mm_version());
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static uint LoadedAbi() => NativeMethods.sam_mm_abi_version();
 
         /// <summary>The file that was loaded; null when the search of the system found it.</summary>
         public static string LoadedFrom
@@ -29,17 +44,8 @@ namespace SamMm
         /// <summary>Refuses a library whose binary interface is another one than these classes were made for.</summary>
         internal static void CheckAbi()
         {
-            uint loaded;
-            try
-            {
-                loaded = NativeMethods.sam_mm_abi_version();
-            }
-            // What a static constructor throws comes wrapped.
-            catch (TypeInitializationException wrapped) when (wrapped.InnerException != null)
-            {
-                System.Runtime.ExceptionServices.ExceptionDispatchInfo.Capture(wrapped.InnerException).Throw();
-                throw;
-            }
+            LibraryLoader.Prepare();
+            uint loaded = LoadedAbi();
             if (loaded != NativeMethods.SAM_MM_ABI_VERSION)
             {
                 throw new DllNotFoundException("the library " + (LibraryLoader.Chosen ?? LibraryLoader.FileName) + " (version " + Version

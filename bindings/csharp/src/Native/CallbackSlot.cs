@@ -13,10 +13,14 @@ namespace SamMm.Native
 
         public static readonly NativeMethods.sam_mm_log_set_callback_delegate LogFunction = OnLog;
         public static readonly NativeMethods.sam_mm_memory_events_set_callback_delegate EventFunction = OnEvent;
+        public static readonly NativeMethods.sam_mm_progress_set_callback_delegate ProgressFunction = OnProgress;
 
         private readonly object gate = new object();
         private GCHandle self;
         private volatile Delegate handler;
+
+        /// <summary>Whom the slot of progress tells besides the handler.</summary>
+        public volatile JobProgress JobProgress;
 
         /// <summary>Told what a handler threw: nothing may leave it, since native code is below.</summary>
         public volatile Action<Exception> Failed;
@@ -59,8 +63,7 @@ namespace SamMm.Native
             depth++;
             try
             {
-                Delegate current = handler;
-                if (current != null) invoke(current, argument);
+                invoke(handler, argument);
             }
             catch (Exception thrown)
             {
@@ -84,18 +87,55 @@ namespace SamMm.Native
             }
         }
 
-        public static CallbackSlot From(void* userData) => (CallbackSlot)GCHandle.FromIntPtr((IntPtr)userData).Target;
+        /// <summary>Runs what belongs to a callback without a slot. It must not throw.</summary>
+        public static void Inside(Action action)
+        {
+            depth++;
+            try
+            {
+                action();
+            }
+            finally
+            {
+                depth--;
+            }
+        }
+
+        /// <summary>Runs something of the caller's whose failure concerns nobody.</summary>
+        public static void Quietly(Action action)
+        {
+            try
+            {
+                action();
+            }
+            catch (Exception)
+            {
+                // As said.
+            }
+        }
+
+        private static CallbackSlot From(void* userData) => (CallbackSlot)GCHandle.FromIntPtr((IntPtr)userData).Target;
 
         private static void OnLog(void* userData, int level, byte* message)
         {
             From(userData).Run(new SamLogLine((SamLogLevel)level, Utf8.Read(message)),
-                (handler, line) => ((Action<SamLogLine>)handler)(line));
+                (handler, line) => ((Action<SamLogLine>)handler)?.Invoke(line));
         }
 
         private static void OnEvent(void* userData, sam_mm_memory_event* happened)
         {
             From(userData).Run(new SamMemoryEvent(happened),
-                (handler, told) => ((Action<SamMemoryEvent>)handler)(told));
+                (handler, told) => ((Action<SamMemoryEvent>)handler)?.Invoke(told));
+        }
+
+        private static int OnProgress(void* userData, sam_mm_progress* progress)
+        {
+            CallbackSlot slot = From(userData);
+            var told = new SamProgress(progress);
+            bool goOn = true;
+            slot.Run(told, (handler, now) => slot.JobProgress?.Tell(now));
+            slot.Run(told, (handler, now) => goOn = handler == null || ((Func<SamProgress, bool>)handler)(now));
+            return goOn ? 0 : 1;
         }
     }
 }

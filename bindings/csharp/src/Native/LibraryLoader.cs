@@ -6,31 +6,40 @@ using System.Text;
 
 namespace SamMm.Native
 {
-    internal static unsafe partial class NativeMethods
-    {
-        // Runs before the first call into the library, whichever it is.
-        static NativeMethods()
-        {
-            LibraryLoader.Prepare(__DllName);
-        }
-    }
-
     /// <summary>
     /// Finds the shared library where packages and installers put it, which the runtimes do not do alike.
     /// </summary>
     internal static class LibraryLoader
     {
+        private const string Name = "sam_mm";
+
+        private static readonly object Gate = new object();
+        private static bool isPrepared;
         private static string chosen;
 
         /// <summary>The file taken, or null when the search of the system decides.</summary>
         public static string Chosen => chosen;
 
-        public static void Prepare(string name)
+        /// <summary>
+        /// To be called before the first call into the library, which everything begins with that needs no object of it. Not
+        /// left to a static constructor: Mono looks for the library before it runs that.
+        /// </summary>
+        public static void Prepare()
         {
-            chosen = Find();
+            lock (Gate)
+            {
+                if (isPrepared) return;
+                chosen = Find();
+                Register();
+                isPrepared = true;
+            }
+        }
+
+        private static void Register()
+        {
 #if NET5_0_OR_GREATER
             NativeLibrary.SetDllImportResolver(typeof(LibraryLoader).Assembly, (requested, assembly, path) =>
-                requested == name && chosen != null ? NativeLibrary.Load(chosen) : IntPtr.Zero);
+                requested == Name && chosen != null ? NativeLibrary.Load(chosen) : IntPtr.Zero);
 #else
             if (chosen == null) return;
             if (IsWindows)
@@ -45,7 +54,7 @@ namespace SamMm.Native
             }
             else
             {
-                MapInMono(name, chosen);
+                MapInMono(Name, chosen);
             }
 #endif
         }

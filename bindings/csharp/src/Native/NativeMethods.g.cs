@@ -62,6 +62,70 @@ namespace SamMm.Native
         /// </summary>
         internal const uint SAM_MM_FORMAT_GRAY8 = 4;
         /// <summary>
+        /// It has not begun.
+        /// </summary>
+        internal const uint SAM_MM_JOB_QUEUED = 0;
+        /// <summary>
+        /// A thread is at it.
+        /// </summary>
+        internal const uint SAM_MM_JOB_RUNNING = 1;
+        /// <summary>
+        /// Its result is there, or was taken.
+        /// </summary>
+        internal const uint SAM_MM_JOB_SUCCEEDED = 2;
+        /// <summary>
+        /// It has an error instead.
+        /// </summary>
+        internal const uint SAM_MM_JOB_FAILED = 3;
+        /// <summary>
+        /// It was cancelled before it had a result.
+        /// </summary>
+        internal const uint SAM_MM_JOB_CANCELLED = 4;
+        /// <summary>
+        /// A job of `sam_mm_job_submit_model_load`.
+        /// </summary>
+        internal const uint SAM_MM_JOB_KIND_MODEL_LOAD = 0;
+        /// <summary>
+        /// A job of `sam_mm_job_submit_encode`.
+        /// </summary>
+        internal const uint SAM_MM_JOB_KIND_ENCODE = 1;
+        /// <summary>
+        /// A job of `sam_mm_job_submit_predict`.
+        /// </summary>
+        internal const uint SAM_MM_JOB_KIND_PREDICT = 2;
+        /// <summary>
+        /// A job of `sam_mm_job_submit_process`.
+        /// </summary>
+        internal const uint SAM_MM_JOB_KIND_PROCESS = 3;
+        /// <summary>
+        /// It waits for a thread, or for its turn with the model.
+        /// </summary>
+        internal const uint SAM_MM_JOB_STAGE_WAITING = 0;
+        /// <summary>
+        /// A backend or a model is loaded.
+        /// </summary>
+        internal const uint SAM_MM_JOB_STAGE_LOADING = 1;
+        /// <summary>
+        /// The pixels are read.
+        /// </summary>
+        internal const uint SAM_MM_JOB_STAGE_READING = 2;
+        /// <summary>
+        /// The image encoder runs.
+        /// </summary>
+        internal const uint SAM_MM_JOB_STAGE_ENCODING = 3;
+        /// <summary>
+        /// The mask decoder runs.
+        /// </summary>
+        internal const uint SAM_MM_JOB_STAGE_DECODING = 4;
+        /// <summary>
+        /// The image is brought to display size.
+        /// </summary>
+        internal const uint SAM_MM_JOB_STAGE_PROCESSING = 5;
+        /// <summary>
+        /// It has ended.
+        /// </summary>
+        internal const uint SAM_MM_JOB_STAGE_ENDED = 6;
+        /// <summary>
         /// Log level: something failed.
         /// </summary>
         internal const int SAM_MM_LOG_ERROR = 1;
@@ -214,6 +278,18 @@ namespace SamMm.Native
         /// </summary>
         internal const uint SAM_MM_PRECISION_BF16 = 2;
         /// <summary>
+        /// Progress of a call that somebody waits in.
+        /// </summary>
+        internal const uint SAM_MM_PROGRESS_CALL = 0;
+        /// <summary>
+        /// Progress of a job; `id` is its number.
+        /// </summary>
+        internal const uint SAM_MM_PROGRESS_JOB = 1;
+        /// <summary>
+        /// Progress of prefetching; `progress` is the done part of the queue.
+        /// </summary>
+        internal const uint SAM_MM_PROGRESS_PREFETCH = 2;
+        /// <summary>
         /// Memory did not run out.
         /// </summary>
         internal const uint SAM_MM_RUNG_NONE = 0;
@@ -290,7 +366,7 @@ namespace SamMm.Native
         /// </summary>
         internal const int SAM_MM_ERR_DEVICE_LOST = 11;
         /// <summary>
-        /// The caller cancelled the operation. Not used by this version.
+        /// The operation was cancelled before it had a result.
         /// </summary>
         internal const int SAM_MM_ERR_CANCELLED = 12;
         /// <summary>
@@ -310,6 +386,12 @@ namespace SamMm.Native
         /// it the shared library's soname.
         /// </summary>
         internal const uint SAM_MM_ABI_VERSION = 0;
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        internal delegate int sam_mm_progress_set_callback_delegate(void* user_data, sam_mm_progress* @event);
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        internal delegate void sam_mm_job_set_callback_callback_delegate(void* user_data, sam_mm_job* job);
 
         [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
         internal delegate void sam_mm_log_set_callback_delegate(void* user_data, int level, byte* message);
@@ -358,7 +440,8 @@ namespace SamMm.Native
         internal static extern int sam_mm_init(sam_mm_options* options, sam_mm_context** context, sam_mm_error** error);
 
         /// <summary>
-        /// Destroys a context. Models, images and results made from it stay usable until they are freed themselves; what they
+        /// Destroys a context. Its jobs are cancelled, and waited for until they have ended; their handles stay valid. Models, images
+        /// and results made from it stay usable until they are freed themselves; what they
         /// share is freed with the last of them. When this returns, no callback of the context runs or will run. NULL and
         /// contexts destroyed before are ignored. Not to be called from a callback of this context. [any thread]
         /// </summary>
@@ -547,6 +630,144 @@ namespace SamMm.Native
         internal static extern void sam_mm_image_free(sam_mm_image* image);
 
         /// <summary>
+        /// Fills options with their defaults; `struct_size` is `sizeof(sam_mm_job_options)`. [any thread]
+        ///
+        /// Requires:
+        /// `options` points to `struct_size` writable bytes.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_job_options_init", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_job_options_init(sam_mm_job_options* options, uint struct_size);
+
+        /// <summary>
+        /// Submits what `sam_mm_model_load` does. What `options` points to is copied, the bytes of a checkpoint too; wrong
+        /// arguments are refused at once. `job_options` may be NULL. The model comes from `sam_mm_job_take_model`. [any thread]
+        ///
+        /// Requires:
+        /// As for `sam_mm_model_load`; `job_options` is NULL or valid for its `struct_size`, and its callback may be called with
+        /// its `user_data` from any thread; `job` and `error` are NULL or valid places.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_job_submit_model_load", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_job_submit_model_load(sam_mm_context* context, sam_mm_model_options* options, sam_mm_job_options* job_options, sam_mm_job** job, sam_mm_error** error);
+
+        /// <summary>
+        /// Submits what `sam_mm_image_encode` does. Model and image may be freed afterwards. [any thread]
+        ///
+        /// Requires:
+        /// As for `sam_mm_job_submit_model_load`.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_job_submit_encode", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_job_submit_encode(sam_mm_model* model, sam_mm_image* image, sam_mm_job_options* job_options, sam_mm_job** job, sam_mm_error** error);
+
+        /// <summary>
+        /// Submits what `sam_predict` does. The request is checked and copied; model and image may be freed afterwards. The result
+        /// comes from `sam_mm_job_take_result`. [any thread]
+        ///
+        /// Requires:
+        /// As for `sam_predict` and `sam_mm_job_submit_model_load`.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_job_submit_predict", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_job_submit_predict(sam_mm_model* model, sam_mm_image* image, sam_mm_predict_request* request, sam_mm_job_options* job_options, sam_mm_job** job, sam_mm_error** error);
+
+        /// <summary>
+        /// Submits what `sam_mm_image_process` does. The image may be freed afterwards. The display image comes from
+        /// `sam_mm_job_take_display`. [any thread]
+        ///
+        /// Requires:
+        /// As for `sam_mm_image_process` and `sam_mm_job_submit_model_load`.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_job_submit_process", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_job_submit_process(sam_mm_image* image, sam_mm_display_options* options, sam_mm_job_options* job_options, sam_mm_job** job, sam_mm_error** error);
+
+        /// <summary>
+        /// Tells where a job is. Never waits, also in callbacks. [any thread]
+        ///
+        /// Requires:
+        /// `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_job_describe", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_job_describe(sam_mm_job* job, sam_mm_job_info* info, sam_mm_error** error);
+
+        /// <summary>
+        /// Waits until a job has ended, at most `timeout_ms` milliseconds; −1 waits as long as it takes, 0 not at all. `state`, which
+        /// may be NULL, receives where it is then: a time that is over is no error. Refused from inside a callback. [any thread]
+        ///
+        /// Requires:
+        /// `state` and `error` are NULL or valid places.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_job_wait", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_job_wait(sam_mm_job* job, long timeout_ms, uint* state, sam_mm_error** error);
+
+        /// <summary>
+        /// Tells a job that its result is not wanted any more. One that has not begun ends at once; one that runs ends as soon as it
+        /// can, between two blocks of the model, and keeps nothing half made. It goes on to the end of the encoding when another call
+        /// waits for the same image. A job that has ended stays as it is. Never waits, also in callbacks. [any thread]
+        ///
+        /// Requires:
+        /// `error` is NULL or a valid place.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_job_cancel", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_job_cancel(sam_mm_job* job, sam_mm_error** error);
+
+        /// <summary>
+        /// Has `callback` called once when a job has ended, on a thread of the context; for a job that has ended already it is called
+        /// all the same, so none is missed. NULL removes the one there is. When this function returns, the former callback is not
+        /// running any more and its `user_data` may be freed; so it cannot be called from inside a callback. [any thread]
+        ///
+        /// Requires:
+        /// `callback` may be called with `user_data` from any thread until it was called, is replaced or the job is freed; `error`
+        /// is NULL or a valid place.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_job_set_callback", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_job_set_callback(sam_mm_job* job, sam_mm_job_set_callback_callback_delegate callback, void* user_data, sam_mm_error** error);
+
+        /// <summary>
+        /// Tells what came of a job that has ended: success, or the status and the error of the job, as often as asked. For jobs of
+        /// every kind, also those without a result to take. [any thread]
+        ///
+        /// Requires:
+        /// `error` is NULL or a valid place.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_job_check", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_job_check(sam_mm_job* job, sam_mm_error** error);
+
+        /// <summary>
+        /// Takes the result of a predict job that has succeeded; it is the caller's and outlives the job. For a job that failed or
+        /// was cancelled this fails as the call would have, with the job's error. A job that has not ended is refused, and so is
+        /// taking twice. Never waits. [any thread]
+        ///
+        /// Requires:
+        /// `result` and `error` are NULL or valid places.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_job_take_result", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_job_take_result(sam_mm_job* job, sam_mm_result** result, sam_mm_error** error);
+
+        /// <summary>
+        /// Takes the model of a model load job; as `sam_mm_job_take_result`. [any thread]
+        ///
+        /// Requires:
+        /// `model` and `error` are NULL or valid places.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_job_take_model", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_job_take_model(sam_mm_job* job, sam_mm_model** model, sam_mm_error** error);
+
+        /// <summary>
+        /// Takes the display image of a process job; as `sam_mm_job_take_result`. [any thread]
+        ///
+        /// Requires:
+        /// `display` and `error` are NULL or valid places.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_job_take_display", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_job_take_display(sam_mm_job* job, sam_mm_display** display, sam_mm_error** error);
+
+        /// <summary>
+        /// Frees a job, and a result that was not taken. One that has not ended is cancelled and not waited for. Its callback is not
+        /// running any more when this returns, and is not called later; but from inside a callback it is not waited for. NULL and
+        /// jobs freed before are ignored. [any thread]
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_job_free", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern void sam_mm_job_free(sam_mm_job* job);
+
+        /// <summary>
         /// Sends the lines of a context's log up to `max_level` to a callback; NULL, with any level or 0, removes the one there is.
         /// When this
         /// function returns, the former callback is not running any more and its `user_data` may be freed; so it cannot be
@@ -724,6 +945,28 @@ namespace SamMm.Native
         /// </summary>
         [DllImport(__DllName, EntryPoint = "sam_predict", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern int sam_predict(sam_mm_model* model, sam_mm_image* image, sam_mm_predict_request* request, sam_mm_result** result, sam_mm_error** error);
+
+        /// <summary>
+        /// Sends the progress of a context to a callback; NULL removes the one there is. When this function returns, the former
+        /// callback is not running any more and its `user_data` may be freed; so it cannot be called from inside a callback.
+        /// Progress also goes to the queue of `sam_mm_progress_poll`; what a callback itself causes goes there alone. [any thread]
+        ///
+        /// Requires:
+        /// `callback` may be called with `user_data` from any thread until it is replaced or the context is destroyed; `error`
+        /// is NULL or a valid place.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_progress_set", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_progress_set(sam_mm_context* context, sam_mm_progress_set_callback_delegate callback, void* user_data, sam_mm_error** error);
+
+        /// <summary>
+        /// Takes the oldest progress that nobody has polled yet; the last 256 are kept. `has_event` becomes 1, or 0 when there is
+        /// none. [any thread]
+        ///
+        /// Requires:
+        /// `event` points to a struct whose `struct_size` is set; `has_event` and `error` are NULL or valid places.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_progress_poll", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_progress_poll(sam_mm_context* context, sam_mm_progress* @event, uint* has_event, sam_mm_error** error);
 
         /// <summary>
         /// Tells what a result holds. [any thread]
@@ -1163,6 +1406,79 @@ namespace SamMm.Native
         /// Bytes at `content_id`, at most 4096.
         /// </summary>
         public ulong content_id_len;
+    }
+
+    /// <summary>
+    /// A call that a thread of the context makes. May be used from many threads at once.
+    /// </summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe partial struct sam_mm_job
+    {
+    }
+
+    /// <summary>
+    /// How a job is done. Fill it with `sam_mm_job_options_init`, then change what should differ.
+    /// </summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe partial struct sam_mm_job_options
+    {
+        /// <summary>
+        /// `sizeof(sam_mm_job_options)`.
+        /// </summary>
+        public uint struct_size;
+        /// <summary>
+        /// Zero; for later use.
+        /// </summary>
+        public uint reserved;
+        /// <summary>
+        /// Called when the job has ended, perhaps before the submitting function returns; NULL (default) for none. See
+        /// `sam_mm_job_set_callback`.
+        /// </summary>
+        public void* callback;
+        /// <summary>
+        /// Passed to `callback`.
+        /// </summary>
+        public void* user_data;
+    }
+
+    /// <summary>
+    /// A job as it is at this moment.
+    /// </summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe partial struct sam_mm_job_info
+    {
+        /// <summary>
+        /// `sizeof(sam_mm_job_info)`.
+        /// </summary>
+        public uint struct_size;
+        /// <summary>
+        /// `SAM_MM_JOB_KIND_…`.
+        /// </summary>
+        public uint kind;
+        /// <summary>
+        /// `SAM_MM_JOB_QUEUED` to `SAM_MM_JOB_CANCELLED`. New states may come; from `SAM_MM_JOB_SUCCEEDED` on it has ended.
+        /// </summary>
+        public uint state;
+        /// <summary>
+        /// `SAM_MM_JOB_STAGE_…`. New stages may come.
+        /// </summary>
+        public uint stage;
+        /// <summary>
+        /// Its status code once it has ended; until then `SAM_MM_OK`.
+        /// </summary>
+        public int status;
+        /// <summary>
+        /// Zero; for later use.
+        /// </summary>
+        public uint reserved;
+        /// <summary>
+        /// The done part of all, 0 to 1; within a stage an estimate.
+        /// </summary>
+        public double progress;
+        /// <summary>
+        /// Its number within the context, never used twice: what it is called in progress events.
+        /// </summary>
+        public ulong id;
     }
 
     /// <summary>
@@ -1712,6 +2028,46 @@ namespace SamMm.Native
         /// Boxes at `boxes`. `num_prompts + num_boxes` is 1 to 1024.
         /// </summary>
         public uint num_boxes;
+    }
+
+    /// <summary>
+    /// How far something is.
+    /// </summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe partial struct sam_mm_progress
+    {
+        /// <summary>
+        /// `sizeof(sam_mm_progress)`.
+        /// </summary>
+        public uint struct_size;
+        /// <summary>
+        /// `SAM_MM_PROGRESS_…`: whose. New ones may come.
+        /// </summary>
+        public uint source;
+        /// <summary>
+        /// Its number, from 0 in each context; a gap is what left the queue unread.
+        /// </summary>
+        public ulong number;
+        /// <summary>
+        /// Milliseconds since the context was made.
+        /// </summary>
+        public ulong at_ms;
+        /// <summary>
+        /// Number of the job, as `sam_mm_job_info` has it; else 0.
+        /// </summary>
+        public ulong id;
+        /// <summary>
+        /// The done part of all, 0 to 1; within a stage an estimate.
+        /// </summary>
+        public double progress;
+        /// <summary>
+        /// `SAM_MM_JOB_STAGE_…`.
+        /// </summary>
+        public uint stage;
+        /// <summary>
+        /// Status code once it has ended; until then `SAM_MM_OK`.
+        /// </summary>
+        public int status;
     }
 
     /// <summary>
