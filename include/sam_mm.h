@@ -9,7 +9,8 @@
  * Handles    are keys, not addresses: NULL, freed or foreign ones are refused. Free them in any order.
  * Borrowed   text and arrays are valid until the object they were asked from is freed.
  * Threads    `[any thread]`: from any thread, also at once on the same handle. `[callback]`: a function of yours.
- * Callbacks  may ask questions. Loading, encoding and predicting, which might wait for themselves, are refused there.
+ * Callbacks  may ask questions. Loading, encoding and predicting, which might wait for themselves, are refused there;
+ *            submitting them as jobs is not.
  * Pixels     are those of the original image: (0, 0) is the outer corner of the first, (width, height) of the last.
  *
  * The whole contract is docs/abi.md; a complete program is examples/c/segment.c.
@@ -63,6 +64,9 @@ typedef struct sam_mm_model sam_mm_model;
  * those of object 1. What is borrowed from it stays valid until it is freed. May be used from many threads at once.
  */
 typedef struct sam_mm_result sam_mm_result;
+
+/** A call that a thread of the context makes. May be used from many threads at once. */
+typedef struct sam_mm_job sam_mm_job;
 
 /* ============================================================================
  * Versions.
@@ -123,7 +127,7 @@ uint32_t sam_mm_abi_version(void);
 /** The device failed while in use (a device-side assert, a lost GPU); the process must be restarted to use it again. */
 #define SAM_MM_ERR_DEVICE_LOST 11
 
-/** The caller cancelled the operation. Not used by this version. */
+/** The operation was cancelled before it had a result. */
 #define SAM_MM_ERR_CANCELLED 12
 
 /** An earlier internal failure left the context unusable; destroy it and make another. */
@@ -352,7 +356,8 @@ int32_t sam_mm_options_init(sam_mm_options *options, uint32_t struct_size);
 int32_t sam_mm_init(const sam_mm_options *options, sam_mm_context **context, sam_mm_error **error);
 
 /**
- * Destroys a context. Models, images and results made from it stay usable until they are freed themselves; what they
+ * Destroys a context. Its jobs are cancelled, and waited for until they have ended; their handles stay valid. Models, images
+ * and results made from it stay usable until they are freed themselves; what they
  * share is freed with the last of them. When this returns, no callback of the context runs or will run. NULL and
  * contexts destroyed before are ignored. Not to be called from a callback of this context. [any thread]
  */
@@ -1449,6 +1454,315 @@ int32_t sam_mm_result_polygons(const sam_mm_result *result,
 
 /** Frees a result and everything borrowed from it. NULL and results freed before are ignored. [any thread] */
 void sam_mm_result_free(sam_mm_result *result);
+
+/* ============================================================================
+ * Jobs: calls that a thread of the context makes. Submit, poll or wait or be called, take the result, free.
+ * ============================================================================ */
+
+/** It has not begun. */
+#define SAM_MM_JOB_QUEUED 0
+
+/** A thread is at it. */
+#define SAM_MM_JOB_RUNNING 1
+
+/** Its result is there, or was taken. */
+#define SAM_MM_JOB_SUCCEEDED 2
+
+/** It has an error instead. */
+#define SAM_MM_JOB_FAILED 3
+
+/** It was cancelled before it had a result. */
+#define SAM_MM_JOB_CANCELLED 4
+
+/** A job of `sam_mm_job_submit_model_load`. */
+#define SAM_MM_JOB_KIND_MODEL_LOAD 0
+
+/** A job of `sam_mm_job_submit_encode`. */
+#define SAM_MM_JOB_KIND_ENCODE 1
+
+/** A job of `sam_mm_job_submit_predict`. */
+#define SAM_MM_JOB_KIND_PREDICT 2
+
+/** A job of `sam_mm_job_submit_process`. */
+#define SAM_MM_JOB_KIND_PROCESS 3
+
+/** It waits for a thread, or for its turn with the model. */
+#define SAM_MM_JOB_STAGE_WAITING 0
+
+/** A backend or a model is loaded. */
+#define SAM_MM_JOB_STAGE_LOADING 1
+
+/** The pixels are read. */
+#define SAM_MM_JOB_STAGE_READING 2
+
+/** The image encoder runs. */
+#define SAM_MM_JOB_STAGE_ENCODING 3
+
+/** The mask decoder runs. */
+#define SAM_MM_JOB_STAGE_DECODING 4
+
+/** The image is brought to display size. */
+#define SAM_MM_JOB_STAGE_PROCESSING 5
+
+/** It has ended. */
+#define SAM_MM_JOB_STAGE_ENDED 6
+
+/**
+ * Is called once when a job has ended, on a thread of the context; its result can be taken there. [callback] It must not
+ * let a C++ exception or a `longjmp` out.
+ */
+typedef void (*sam_mm_job_fn)(void *user_data, sam_mm_job *job);
+
+/** How a job is done. Fill it with `sam_mm_job_options_init`, then change what should differ. */
+typedef struct sam_mm_job_options {
+  /** `sizeof(sam_mm_job_options)`. */
+  uint32_t struct_size;
+  /** Zero; for later use. */
+  uint32_t reserved;
+  /**
+   * Called when the job has ended, perhaps before the submitting function returns; NULL (default) for none. See
+   * `sam_mm_job_set_callback`.
+   */
+  sam_mm_job_fn callback;
+  /** Passed to `callback`. */
+  void *user_data;
+} sam_mm_job_options;
+
+/** A job as it is at this moment. */
+typedef struct sam_mm_job_info {
+  /** `sizeof(sam_mm_job_info)`. */
+  uint32_t struct_size;
+  /** `SAM_MM_JOB_KIND_…`. */
+  uint32_t kind;
+  /** `SAM_MM_JOB_QUEUED` to `SAM_MM_JOB_CANCELLED`. New states may come; from `SAM_MM_JOB_SUCCEEDED` on it has ended. */
+  uint32_t state;
+  /** `SAM_MM_JOB_STAGE_…`. New stages may come. */
+  uint32_t stage;
+  /** Its status code once it has ended; until then `SAM_MM_OK`. */
+  int32_t status;
+  /** Zero; for later use. */
+  uint32_t reserved;
+  /** The done part of all, 0 to 1; within a stage an estimate. */
+  double progress;
+  /** Its number within the context, never used twice: what it is called in progress events. */
+  uint64_t id;
+} sam_mm_job_info;
+
+/**
+ * Fills options with their defaults; `struct_size` is `sizeof(sam_mm_job_options)`. [any thread]
+ *
+ * Requires:
+ * `options` points to `struct_size` writable bytes.
+ */
+int32_t sam_mm_job_options_init(sam_mm_job_options *options, uint32_t struct_size);
+
+/**
+ * Submits what `sam_mm_model_load` does. What `options` points to is copied, the bytes of a checkpoint too; wrong
+ * arguments are refused at once. `job_options` may be NULL. The model comes from `sam_mm_job_take_model`. [any thread]
+ *
+ * Requires:
+ * As for `sam_mm_model_load`; `job_options` is NULL or valid for its `struct_size`, and its callback may be called with
+ * its `user_data` from any thread; `job` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_job_submit_model_load(sam_mm_context *context,
+                                     const sam_mm_model_options *options,
+                                     const sam_mm_job_options *job_options,
+                                     sam_mm_job **job,
+                                     sam_mm_error **error);
+
+/**
+ * Submits what `sam_mm_image_encode` does. Model and image may be freed afterwards. [any thread]
+ *
+ * Requires:
+ * As for `sam_mm_job_submit_model_load`.
+ */
+int32_t sam_mm_job_submit_encode(sam_mm_model *model,
+                                 sam_mm_image *image,
+                                 const sam_mm_job_options *job_options,
+                                 sam_mm_job **job,
+                                 sam_mm_error **error);
+
+/**
+ * Submits what `sam_predict` does. The request is checked and copied; model and image may be freed afterwards. The result
+ * comes from `sam_mm_job_take_result`. [any thread]
+ *
+ * Requires:
+ * As for `sam_predict` and `sam_mm_job_submit_model_load`.
+ */
+int32_t sam_mm_job_submit_predict(sam_mm_model *model,
+                                  sam_mm_image *image,
+                                  const sam_mm_predict_request *request,
+                                  const sam_mm_job_options *job_options,
+                                  sam_mm_job **job,
+                                  sam_mm_error **error);
+
+/**
+ * Submits what `sam_mm_image_process` does. The image may be freed afterwards. The display image comes from
+ * `sam_mm_job_take_display`. [any thread]
+ *
+ * Requires:
+ * As for `sam_mm_image_process` and `sam_mm_job_submit_model_load`.
+ */
+int32_t sam_mm_job_submit_process(sam_mm_image *image,
+                                  const sam_mm_display_options *options,
+                                  const sam_mm_job_options *job_options,
+                                  sam_mm_job **job,
+                                  sam_mm_error **error);
+
+/**
+ * Tells where a job is. Never waits, also in callbacks. [any thread]
+ *
+ * Requires:
+ * `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+ */
+int32_t sam_mm_job_describe(const sam_mm_job *job, sam_mm_job_info *info, sam_mm_error **error);
+
+/**
+ * Waits until a job has ended, at most `timeout_ms` milliseconds; −1 waits as long as it takes, 0 not at all. `state`, which
+ * may be NULL, receives where it is then: a time that is over is no error. Refused from inside a callback. [any thread]
+ *
+ * Requires:
+ * `state` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_job_wait(const sam_mm_job *job,
+                        int64_t timeout_ms,
+                        uint32_t *state,
+                        sam_mm_error **error);
+
+/**
+ * Tells a job that its result is not wanted any more. One that has not begun ends at once; one that runs ends as soon as it
+ * can, between two blocks of the model, and keeps nothing half made. It goes on to the end of the encoding when another call
+ * waits for the same image. A job that has ended stays as it is. Never waits, also in callbacks. [any thread]
+ *
+ * Requires:
+ * `error` is NULL or a valid place.
+ */
+int32_t sam_mm_job_cancel(sam_mm_job *job,
+                          sam_mm_error **error);
+
+/**
+ * Has `callback` called once when a job has ended, on a thread of the context; for a job that has ended already it is called
+ * all the same, so none is missed. NULL removes the one there is. When this function returns, the former callback is not
+ * running any more and its `user_data` may be freed; so it cannot be called from inside a callback. [any thread]
+ *
+ * Requires:
+ * `callback` may be called with `user_data` from any thread until it was called, is replaced or the job is freed; `error`
+ * is NULL or a valid place.
+ */
+int32_t sam_mm_job_set_callback(sam_mm_job *job,
+                                sam_mm_job_fn callback,
+                                void *user_data,
+                                sam_mm_error **error);
+
+/**
+ * Tells what came of a job that has ended: success, or the status and the error of the job, as often as asked. For jobs of
+ * every kind, also those without a result to take. [any thread]
+ *
+ * Requires:
+ * `error` is NULL or a valid place.
+ */
+int32_t sam_mm_job_check(const sam_mm_job *job,
+                         sam_mm_error **error);
+
+/**
+ * Takes the result of a predict job that has succeeded; it is the caller's and outlives the job. For a job that failed or
+ * was cancelled this fails as the call would have, with the job's error. A job that has not ended is refused, and so is
+ * taking twice. Never waits. [any thread]
+ *
+ * Requires:
+ * `result` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_job_take_result(sam_mm_job *job,
+                               sam_mm_result **result,
+                               sam_mm_error **error);
+
+/**
+ * Takes the model of a model load job; as `sam_mm_job_take_result`. [any thread]
+ *
+ * Requires:
+ * `model` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_job_take_model(sam_mm_job *job, sam_mm_model **model, sam_mm_error **error);
+
+/**
+ * Takes the display image of a process job; as `sam_mm_job_take_result`. [any thread]
+ *
+ * Requires:
+ * `display` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_job_take_display(sam_mm_job *job, sam_mm_display **display, sam_mm_error **error);
+
+/**
+ * Frees a job, and a result that was not taken. One that has not ended is cancelled and not waited for. Its callback is not
+ * running any more when this returns, and is not called later; but from inside a callback it is not waited for. NULL and
+ * jobs freed before are ignored. [any thread]
+ */
+void sam_mm_job_free(sam_mm_job *job);
+
+/* ============================================================================
+ * How far jobs and prefetching are, as it happens.
+ * ============================================================================ */
+
+/** Progress of a call that somebody waits in. */
+#define SAM_MM_PROGRESS_CALL 0
+
+/** Progress of a job; `id` is its number. */
+#define SAM_MM_PROGRESS_JOB 1
+
+/** Progress of prefetching; `progress` is the done part of the queue. */
+#define SAM_MM_PROGRESS_PREFETCH 2
+
+/** How far something is. */
+typedef struct sam_mm_progress {
+  /** `sizeof(sam_mm_progress)`. */
+  uint32_t struct_size;
+  /** `SAM_MM_PROGRESS_…`: whose. New ones may come. */
+  uint32_t source;
+  /** Its number, from 0 in each context; a gap is what left the queue unread. */
+  uint64_t number;
+  /** Milliseconds since the context was made. */
+  uint64_t at_ms;
+  /** Number of the job, as `sam_mm_job_info` has it; else 0. */
+  uint64_t id;
+  /** The done part of all, 0 to 1; within a stage an estimate. */
+  double progress;
+  /** `SAM_MM_JOB_STAGE_…`. */
+  uint32_t stage;
+  /** Status code once it has ended; until then `SAM_MM_OK`. */
+  int32_t status;
+} sam_mm_progress;
+
+/**
+ * Receives progress; `event` is borrowed for the call. Non-zero cancels what it is about. [callback, any thread, several at
+ * once] It must not let a C++ exception or a `longjmp` out.
+ */
+typedef int32_t (*sam_mm_progress_fn)(void *user_data, const sam_mm_progress *event);
+
+/**
+ * Sends the progress of a context to a callback; NULL removes the one there is. When this function returns, the former
+ * callback is not running any more and its `user_data` may be freed; so it cannot be called from inside a callback.
+ * Progress also goes to the queue of `sam_mm_progress_poll`; what a callback itself causes goes there alone. [any thread]
+ *
+ * Requires:
+ * `callback` may be called with `user_data` from any thread until it is replaced or the context is destroyed; `error`
+ * is NULL or a valid place.
+ */
+int32_t sam_mm_progress_set(sam_mm_context *context,
+                            sam_mm_progress_fn callback,
+                            void *user_data,
+                            sam_mm_error **error);
+
+/**
+ * Takes the oldest progress that nobody has polled yet; the last 256 are kept. `has_event` becomes 1, or 0 when there is
+ * none. [any thread]
+ *
+ * Requires:
+ * `event` points to a struct whose `struct_size` is set; `has_event` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_progress_poll(sam_mm_context *context,
+                             sam_mm_progress *event,
+                             uint32_t *has_event,
+                             sam_mm_error **error);
 
 /* ============================================================================
  * Caches: what they hold, and emptying them.

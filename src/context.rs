@@ -13,6 +13,9 @@ use crate::cache::prediction::PredictionCache;
 use crate::cache::weighted_lru::Limits;
 use crate::callback::refuse_inside;
 use crate::error::Error;
+use crate::jobs::Jobs;
+use crate::jobs::orders::Oversight;
+use crate::jobs::turnstile::Turnstile;
 use crate::logging::{Level, Log, Sink};
 use crate::memory::budget;
 use crate::memory::config::{MemoryConfig, MemoryOptions};
@@ -104,6 +107,8 @@ pub struct Context {
     embeddings: PlacedEmbeddings,
     predictions: Arc<PredictionCache<Decoded>>,
     images: Arc<ImageCache>,
+    turnstile: Turnstile,
+    jobs: Jobs,
     next_id: AtomicU64,
 }
 
@@ -147,6 +152,8 @@ impl Context {
             poisoned: AtomicBool::new(false),
             runtime: OnceLock::new(),
             opening: Mutex::new(()),
+            turnstile: Turnstile::default(),
+            jobs: Jobs::default(),
             next_id: AtomicU64::new(1),
         })
     }
@@ -167,12 +174,28 @@ impl Context {
     }
 
     /// What the backend can ask of this context while it works on one operation in the memory of `tier`.
-    pub(crate) fn operation(&self, tier: Tier) -> Operation {
+    pub(crate) fn operation(&self, tier: Tier, oversight: Oversight) -> Operation {
         Operation::new(Arc::new(Hooks {
             log: Arc::clone(&self.log),
             memory: Arc::clone(&self.memory),
             tier,
+            oversight,
         }))
+    }
+
+    /// The line of those who want to use its models.
+    pub fn turnstile(&self) -> &Turnstile {
+        &self.turnstile
+    }
+
+    /// Its jobs, and the progress of all work.
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
+    }
+
+    /// Cancels everything that goes on in the background and ends its threads. What was made from the context stays usable.
+    pub fn shut_down(&self) {
+        self.jobs.close();
     }
 
     /// A panic happened while this context was in use: nothing is known about its state any more.
@@ -330,6 +353,7 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
+        self.shut_down();
         self.memory.stop_monitor();
     }
 }
@@ -408,11 +432,17 @@ struct Hooks {
     log: Arc<ContextLog>,
     memory: Arc<MemoryManager>,
     tier: Tier,
+    oversight: Oversight,
 }
 
 impl OperationHooks for Hooks {
+    fn is_cancelled(&self) -> bool {
+        self.oversight.should_stop()
+    }
+
     fn before_allocate(&self, bytes: u64) -> bool {
         match self.tier {
+            Tier::Device if self.oversight.is_modest() => self.memory.has_room(bytes),
             Tier::Device => self.memory.admit(bytes),
             Tier::Host => true,
         }

@@ -4,10 +4,15 @@
 //! Encoding and decoding run in the care of the memory manager, which looks at how full memory is and chooses how and
 //! where. What is kept costs no memory: it is given however full that is.
 //!
+//! A model does one thing at a time. Whoever has its turn encodes and decodes in one go, and finds what those before have
+//! kept: threads that want the same wait for one of them to make it. Work in the background gives way to them
+//! ([`turnstile`](crate::jobs::turnstile)) and begins anew afterwards.
+//!
 //! Whoever asks for a model in fp32 gets fp32 where there is room for it. What had to be computed in half precision while
 //! there was none is kept as such, and serves until there is room again; it is then computed anew.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Instant;
 
@@ -16,9 +21,12 @@ use crate::cache::{embedding, prediction};
 use crate::callback::refuse_inside;
 use crate::error::Error;
 use crate::image::{ImageKey, ModelInput, Samples};
+use crate::jobs::orders::{Orders, Oversight, Ticks};
+use crate::jobs::progress::Stage;
+use crate::jobs::turnstile::Turn;
 use crate::memory::analytics::Cache;
 use crate::memory::execute::{Ran, execute};
-use crate::memory::plan::Work;
+use crate::memory::plan::{Way, Work};
 use crate::memory::recovery::Rung;
 use crate::memory::status::Tier;
 use crate::model::Model;
@@ -35,30 +43,89 @@ pub fn predict(
     prompts: &[Prompt<'_>],
     multimask: bool,
 ) -> Result<Prediction, Error> {
-    refuse_inside("a prediction")?;
+    predict_with(model, image, prompts, multimask, &Orders::default())
+}
+
+/// [`predict`] with orders.
+pub fn predict_with(
+    model: &Model,
+    image: &RegisteredImage,
+    prompts: &[Prompt<'_>],
+    multimask: bool,
+    orders: &Orders,
+) -> Result<Prediction, Error> {
+    let prompts = check_prompts(model, image, prompts, multimask)?;
+    predict_checked(model, image, &prompts, orders)
+}
+
+/// The prompts of a prediction, checked and copied.
+pub fn check_prompts(
+    model: &Model,
+    image: &RegisteredImage,
+    prompts: &[Prompt<'_>],
+    multimask: bool,
+) -> Result<Prompts, Error> {
     check_same_context(model, image)?;
     let mask_size = model.info().mask_size as usize;
-    let prompts = Prompts::check(prompts, multimask, image.size(), mask_size)?;
+    Ok(Prompts::check(prompts, multimask, image.size(), mask_size)?)
+}
+
+/// [`predict_with`] for prompts that were checked for this model and image.
+pub fn predict_checked(
+    model: &Model,
+    image: &RegisteredImage,
+    prompts: &Prompts,
+    orders: &Orders,
+) -> Result<Prediction, Error> {
+    refuse_inside("a prediction")?;
+    check_same_context(model, image)?;
+    orders.enter(Stage::Reading, 0.0)?;
     let input = identify(model, image)?;
-    let key = prediction_key(model, image.key(), &prompts);
-    if let Some(kept) = kept_prediction(model, &key)? {
+    let key = prediction_key(model, image.key(), prompts);
+    if let Some(kept) = model.context().predictions().get(&key) {
         count(model, image, Cache::Prediction, true);
         return Ok(Prediction::kept(kept));
     }
-    let encoded = encode_input(model, image, input)?;
-    let turn = model.decoding_turn();
-    if let Some(kept) = kept_prediction(model, &key)? {
-        drop(turn);
-        count(model, image, Cache::Prediction, true);
-        return Ok(Prediction::kept(kept));
+    in_turn(model, image, orders, |turn| {
+        if let Some(kept) = kept_prediction(model, &key)? {
+            count(model, image, Cache::Prediction, true);
+            return Ok(Prediction::kept(kept));
+        }
+        let encoded = encode_in_turn(model, image, input.as_ref(), (orders, turn))?;
+        count(model, image, Cache::Prediction, false);
+        orders.enter(Stage::Decoding, DECODING)?;
+        let oversight = Oversight::in_turn(orders, turn);
+        let (decoded, decode_ms) = timed(|| decode(model, image, (&encoded, prompts), &oversight))?;
+        let decoded = Arc::new(decoded);
+        keep_if_memory_allows(model, key.clone(), &encoded.embedding, &decoded);
+        tell_decoded(model, image, &decoded, decode_ms);
+        Ok(encoded.into_prediction(decoded, decode_ms))
+    })
+}
+
+/// Of all the work of a prediction, where encoding begins and decoding does. Half of a MobileSAM's time is decoding, of the
+/// others' next to nothing; progress is a help, no measurement.
+const ENCODING: f64 = 0.1;
+const DECODING: f64 = 0.9;
+
+/// Does `work` in a turn with the model; again and again where it has to give way, and only then.
+fn in_turn<T>(
+    model: &Model,
+    image: &RegisteredImage,
+    orders: &Orders,
+    mut work: impl FnMut(&Turn) -> Result<T, Error>,
+) -> Result<T, Error> {
+    loop {
+        let turn = model.turn(image.key(), orders)?;
+        let outcome = work(&turn);
+        if !outcome.as_ref().is_err_and(Error::is_cancelled) {
+            return outcome;
+        }
+        orders.cancel.check()?;
+        if !turn.signs().gave_way() {
+            return outcome;
+        }
     }
-    count(model, image, Cache::Prediction, false);
-    let (decoded, decode_ms) = timed(|| decode(model, image, &encoded, &prompts))?;
-    let decoded = Arc::new(decoded);
-    keep_if_memory_allows(model, key, &encoded.embedding, &decoded);
-    drop(turn);
-    tell_decoded(model, image, &decoded, decode_ms);
-    Ok(encoded.into_prediction(decoded, decode_ms))
 }
 
 /// An embedding at hand, and what it took to have it.
@@ -90,10 +157,27 @@ impl Encoded {
 /// The embedding of an image: the kept one, or a new one that is kept from now on. Threads that ask for the same image
 /// at once wait for one encoding.
 pub fn encode(model: &Model, image: &RegisteredImage) -> Result<Encoded, Error> {
+    encode_with(model, image, &Orders::default())
+}
+
+/// [`encode`] with orders.
+pub fn encode_with(
+    model: &Model,
+    image: &RegisteredImage,
+    orders: &Orders,
+) -> Result<Encoded, Error> {
     refuse_inside("an embedding")?;
     check_same_context(model, image)?;
+    orders.enter(Stage::Reading, 0.0)?;
     let input = identify(model, image)?;
-    encode_input(model, image, input)
+    let key = embedding_key(model, image.key());
+    let kept = model.context().embeddings().get(key);
+    if let Some(kept) = kept.filter(|kept| needs_no_better(model, kept)) {
+        return Ok(found(model, image, key, kept));
+    }
+    in_turn(model, image, orders, |turn| {
+        encode_in_turn(model, image, input.as_ref(), (orders, turn))
+    })
 }
 
 /// Has the key of an image computed where there is none yet. That reads all pixels; meanwhile the model's input is made,
@@ -109,27 +193,32 @@ fn identify(model: &Model, image: &RegisteredImage) -> Result<Option<ModelInput>
     })
 }
 
-fn encode_input(
+fn encode_in_turn(
     model: &Model,
     image: &RegisteredImage,
-    input: Option<ModelInput>,
+    input: Option<&ModelInput>,
+    (orders, turn): (&Orders, &Turn),
 ) -> Result<Encoded, Error> {
     let key = embedding_key(model, image.key());
     if let Some(kept) = kept_embedding(model, key)? {
         return Ok(found(model, image, key, kept));
     }
-    let turn = model.encoding_turn();
-    if let Some(kept) = kept_embedding(model, key)? {
-        drop(turn);
-        return Ok(found(model, image, key, kept));
-    }
     count(model, image, Cache::Embedding, false);
-    let ((embedding, ran), milliseconds) = timed(|| run_encoder(model, image, input))?;
+    orders.enter(Stage::Encoding, ENCODING)?;
+    let steps = model.ticks_to_encode.load(Ordering::Relaxed);
+    let part = (ENCODING, DECODING);
+    let ticks = Arc::new(Ticks::new(orders, Stage::Encoding, part, steps));
+    let oversight = Oversight::in_turn(orders, turn)
+        .for_others_too()
+        .counted_by(&ticks);
+    let ((embedding, ran), milliseconds) = timed(|| run_encoder(model, image, input, &oversight))?;
+    model.ticks_to_encode.store(ticks.seen(), Ordering::Relaxed);
     let embedding = Arc::new(embedding);
     let embeddings = model.context().embeddings();
     embeddings.insert(key, Arc::clone(&embedding));
-    drop(turn);
     tell(model, image, "encoded", milliseconds, &ran);
+    // It may have gone on for others alone.
+    orders.cancel.check()?;
     Ok(Encoded {
         key,
         embedding,
@@ -166,20 +255,28 @@ fn kept_embedding(
     let Some(kept) = model.context().embeddings().get(key) else {
         return Ok(None);
     };
-    let good = model.is_as_asked(kept.precision)
-        || kept.tried_better
-        || kept.precision == model.precision_now()?;
+    let good = needs_no_better(model, &kept) || kept.precision == model.precision_now()?;
     Ok(good.then_some(kept))
+}
+
+/// Whether an embedding is as good as it will get, however much memory there is.
+fn needs_no_better(model: &Model, kept: &PlacedEmbedding) -> bool {
+    model.is_as_asked(kept.precision) || kept.tried_better
 }
 
 fn run_encoder(
     model: &Model,
     image: &RegisteredImage,
-    input: Option<ModelInput>,
+    input: Option<&ModelInput>,
+    oversight: &Oversight,
 ) -> Result<(PlacedEmbedding, Ran), Error> {
+    let made;
     let input = match input {
-        Some(made) => made,
-        None => model.input(image.pixels())?,
+        Some(input) => input,
+        None => {
+            made = model.input(image.pixels())?;
+            &made
+        }
     };
     let pixels = Pixels {
         width: input.width,
@@ -194,9 +291,10 @@ fn run_encoder(
     };
     let context = model.context();
     let candidates = || model.candidates(Work::Encode, 0, model.tier(), model.precision());
-    let (mut made, ran) = execute(context.memory(), "encode", &candidates, |way| {
-        let placement = model.placement(way.tier)?;
-        let operation = context.operation(way.tier);
+    let attempt = |way: &Way| {
+        go_on(oversight)?;
+        let placement = model.placement(way.tier, oversight)?;
+        let operation = context.operation(way.tier, oversight.clone());
         let embedding = placement.run(way.plan.precision, &operation, |backend| {
             Ok(backend.encode(&pixels, &way.plan, &operation)?)
         })?;
@@ -206,9 +304,18 @@ fn run_encoder(
             tried_better: false,
             embedding,
         })
-    })?;
+    };
+    let (mut made, ran) = execute(context.memory(), "encode", &candidates, attempt)?;
     made.tried_better = ran.recovered_by == Some(Rung::LowerPrecision);
     Ok((made, ran))
+}
+
+/// Asked before an operation begins, as the backend does once it runs.
+fn go_on(oversight: &Oversight) -> Result<(), Error> {
+    if oversight.should_stop() {
+        return Err(Error::Cancelled);
+    }
+    Ok(())
 }
 
 /// What tells a prediction from all others, as its owner asked for it: in the model's own precision.
@@ -270,8 +377,8 @@ fn lower(model: &Model, one: Precision, other: Precision) -> Precision {
 fn decode(
     model: &Model,
     image: &RegisteredImage,
-    encoded: &Encoded,
-    prompts: &Prompts,
+    (encoded, prompts): (&Encoded, &Prompts),
+    oversight: &Oversight,
 ) -> Result<Decoded, Error> {
     let mut decoded = Decoded::blank(model, image.size(), prompts)?;
     let (logits, scores) = decoded.buffers();
@@ -300,8 +407,9 @@ fn decode(
     let candidates = || model.candidates(Work::Decode, num_objects, lies_in, precision);
     let context = model.context();
     let ((), ran) = execute(context.memory(), "decode", &candidates, |way| {
-        let placed = lie_in(way.tier, model, encoded)?;
-        let operation = context.operation(way.tier);
+        go_on(oversight)?;
+        let placed = lie_in(way.tier, model, encoded, oversight)?;
+        let operation = context.operation(way.tier, oversight.clone());
         let placement = &placed.placement;
         placement.run(way.plan.precision, &operation, |backend| {
             let embedding = &placed.embedding;
@@ -394,13 +502,19 @@ fn count(model: &Model, image: &RegisteredImage, cache: Cache, hit: bool) {
 }
 
 /// The embedding in the memory of a tier. One that is moved stays there, so that the next click need not move it again.
-fn lie_in(tier: Tier, model: &Model, encoded: &Encoded) -> Result<Arc<PlacedEmbedding>, Error> {
+fn lie_in(
+    tier: Tier,
+    model: &Model,
+    encoded: &Encoded,
+    oversight: &Oversight,
+) -> Result<Arc<PlacedEmbedding>, Error> {
     if encoded.embedding.placement.tier() == tier {
         return Ok(Arc::clone(&encoded.embedding));
     }
     let context = model.context();
-    let placement = model.placement(tier)?;
-    let moved = Arc::new(placement.import(&encoded.embedding, &context.operation(tier))?);
+    let placement = model.placement(tier, oversight)?;
+    let operation = context.operation(tier, oversight.clone());
+    let moved = Arc::new(placement.import(&encoded.embedding, &operation)?);
     context.embeddings().insert(encoded.key, Arc::clone(&moved));
     Ok(moved)
 }
@@ -411,7 +525,8 @@ fn timed<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<(T, f64), Error> 
     Ok((made, start.elapsed().as_secs_f64() * 1e3))
 }
 
-fn check_same_context(model: &Model, image: &RegisteredImage) -> Result<(), Error> {
+/// A model and an image must be of one context.
+pub fn check_same_context(model: &Model, image: &RegisteredImage) -> Result<(), Error> {
     if Arc::ptr_eq(model.context(), image.context()) {
         return Ok(());
     }

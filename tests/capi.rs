@@ -73,6 +73,27 @@ fn the_address_and_leak_sanitizers_find_nothing_in_the_memory_program() {
     }
 }
 
+/// Threads of the library among those of the program.
+fn run_jobs(extra: &[&str], how: &str) -> String {
+    let extra = [extra, &["-pthread", "-ldl"]].concat();
+    run("tests/c/jobs.c", &extra, &[], &[how])
+}
+
+#[test]
+fn jobs_keep_their_contract_for_a_c_program() {
+    assert!(run_jobs(&[], "all").contains("jobs kept"));
+}
+
+#[test]
+fn the_address_and_leak_sanitizers_find_nothing_in_the_jobs_program() {
+    assert!(run_jobs(&c::SANITIZERS, "all").contains("jobs kept"));
+}
+
+#[test]
+fn a_program_that_ends_while_a_job_runs_ends_well() {
+    assert!(run_jobs(&[], "exit").contains("left"));
+}
+
 #[test]
 fn display_images_and_their_cache_keep_their_contract_without_a_backend() {
     for sanitizers in [&[][..], &c::SANITIZERS] {

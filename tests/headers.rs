@@ -108,8 +108,8 @@ fn the_structs_of_the_plugin_abi_have_one_layout_in_c_and_rust() {
 #[test]
 fn the_structs_of_the_api_have_one_layout_in_c_and_rust() {
     use sam_mm::capi::{
-        cache::*, context::*, display::*, image::*, memory::*, memory_events::*, memory_options::*,
-        memory_report::*, model::*, predict::*, result::*,
+        cache::*, context::*, display::*, image::*, job::*, memory::*, memory_events::*, memory_options::*,
+        memory_report::*, model::*, predict::*, progress::*, result::*,
     };
     let layout = layouts! {
         sam_mm_options {
@@ -171,6 +171,9 @@ fn the_structs_of_the_api_have_one_layout_in_c_and_rust() {
         sam_mm_rle { struct_size, width, height, num_counts, counts, compressed, compressed_len }
         sam_mm_polygons { struct_size, num_rings, points, ring_starts, parents }
         sam_mm_polygon_options { struct_size, connectivity, tolerance, min_area }
+        sam_mm_job_options { struct_size, reserved, callback, user_data }
+        sam_mm_job_info { struct_size, kind, state, stage, status, reserved, progress, id }
+        sam_mm_progress { struct_size, source, number, at_ms, id, progress, stage, status }
     };
     layout.assert_same_in_c("sam_mm.h");
 }

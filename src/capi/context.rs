@@ -151,14 +151,18 @@ pub unsafe extern "C" fn sam_mm_init(
     }
 }
 
-/// Destroys a context. Models, images and results made from it stay usable until they are freed themselves; what they
+/// Destroys a context. Its jobs are cancelled, and waited for until they have ended; their handles stay valid. Models, images
+/// and results made from it stay usable until they are freed themselves; what they
 /// share is freed with the last of them. When this returns, no callback of the context runs or will run. NULL and
 /// contexts destroyed before are ignored. Not to be called from a callback of this context. [any thread]
 #[unsafe(no_mangle)]
 pub extern "C" fn sam_mm_destroy(context: *mut sam_mm_context) {
     quiet((), || {
         if let Ok(entry) = CONTEXTS.remove(context) {
+            // First, as what ends with it is told as well.
+            entry.core.shut_down();
             // From inside a callback this is refused; it then goes with the last child.
+            let _ = entry.core.jobs().events().set_callback(None);
             let _ = entry.core.log().set_sink(None);
             let _ = entry.core.memory().events().set_callback(None);
         }

@@ -1,0 +1,33 @@
+//! The end of the process: jobs that still run leave their backend before its globals go.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::callback::silence_for_good;
+use crate::jobs::pool::let_go_of_everything;
+
+/// How long a process that ends waits for them; a block of a large model on the CPU takes a part of that.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// More calls are of no use: what runs at the end in reverse order of registration has its place by then.
+const MOST: u32 = 8;
+
+/// From now on, running jobs are told to stop when the process ends by `exit` or by returning from `main`, and get a moment
+/// to do so. Destroying the contexts before that is better: it waits for as long as it takes.
+pub fn let_go_at_exit() {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    if CALLS.fetch_add(1, Ordering::Relaxed) >= MOST {
+        CALLS.store(MOST, Ordering::Relaxed);
+        return;
+    }
+    // SAFETY: a function of ours without arguments that unwinds nowhere. Where it cannot be registered, nothing is lost but
+    // this courtesy.
+    unsafe { libc::atexit(let_go) };
+}
+
+extern "C" fn let_go() {
+    let _ = crate::panics::caught(|| {
+        silence_for_good();
+        let_go_of_everything(PATIENCE);
+    });
+}
