@@ -21,4 +21,5 @@ mapfile -t annotator < <(sources examples/Annotator)
 "${compile[@]}" "-r:$out/SamMm.dll" "-out:$out/Annotator.exe" "${annotator[@]}"
 # The tests see what is internal: they are of one assembly with the library.
 "${compile[@]}" -define:SAM_MM_SPANS "-out:$out/SamMm.Tests.exe" "${library[@]}" "${tests[@]}"
-exec env LC_ALL=C.UTF-8 mono --debug "$out/SamMm.Tests.exe" "$@"
+# Why coop: see SamLibrary.CheckRuntime.
+exec env LC_ALL=C.UTF-8 MONO_THREADS_SUSPEND=coop mono --debug "$out/SamMm.Tests.exe" "$@"

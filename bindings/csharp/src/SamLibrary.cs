@@ -44,6 +44,7 @@ namespace SamMm
         /// <summary>Refuses a library whose binary interface is another one than these classes were made for.</summary>
         internal static void CheckAbi()
         {
+            CheckRuntime();
             LibraryLoader.Prepare();
             uint loaded = LoadedAbi();
             if (loaded != NativeMethods.SAM_MM_ABI_VERSION)
@@ -51,6 +52,24 @@ namespace SamMm
                 throw new DllNotFoundException("the library " + (LibraryLoader.Chosen ?? LibraryLoader.FileName) + " (version " + Version
                     + ") has version " + loaded + " of the binary interface, and this assembly needs version "
                     + NativeMethods.SAM_MM_ABI_VERSION + "; install a library and an assembly of the same version");
+            }
+        }
+
+        /// <summary>
+        /// Refuses Mono in a mode in which a collection would damage memory. Mono stops threads with signals whose handler
+        /// runs on the stack of the thread, and libtorch's kernels for CPUs (oneDNN) use the stack pointer for other things:
+        /// the handler would write into somebody's data. In the mode "coop" threads in native code are not stopped.
+        /// </summary>
+        private static void CheckRuntime()
+        {
+            bool isMono = Type.GetType("Mono.Runtime") != null;
+            bool isUnix = System.IO.Path.DirectorySeparatorChar == '/';
+            string mode = Environment.GetEnvironmentVariable("MONO_THREADS_SUSPEND");
+            if (isMono && isUnix && mode != "coop")
+            {
+                throw new PlatformNotSupportedException("Mono stops threads with signals, which native code for CPUs cannot bear; "
+                    + "start the program with the environment variable MONO_THREADS_SUSPEND=coop (it is "
+                    + (mode == null ? "not set" : "\"" + mode + "\"") + ")");
             }
         }
     }

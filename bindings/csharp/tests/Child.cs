@@ -12,12 +12,13 @@ namespace SamMm.Tests
                 case "where":
                     try
                     {
-                        Console.WriteLine(SamLibrary.Version + "|" + SamLibrary.LoadedFrom);
+                        string file = SamLibrary.LoadedFrom;
+                        Console.WriteLine(SamLibrary.Version + "|" + file);
                         return 0;
                     }
-                    catch (DllNotFoundException missing)
+                    catch (Exception refused)
                     {
-                        Console.WriteLine("DllNotFoundException|" + missing.Message);
+                        Console.WriteLine(refused.GetType().Name + "|" + refused.Message);
                         return 0;
                     }
                 case "chosen":

@@ -11,12 +11,16 @@ namespace SamMm.Tests
         private static readonly string Program = typeof(LibraryTests).Assembly.Location;
 
         /// <summary>Runs this program again; <paramref name="library"/> is SAM_MM_LIBRARY, null leaves it away.</summary>
-        private static string RunChild(string program, string library, params string[] arguments)
+        private static string RunChild(string program, string library, params string[] arguments) =>
+            RunChild("coop", program, library, arguments);
+
+        private static string RunChild(string suspension, string program, string library, string[] arguments)
         {
             var command = new StringBuilder("--debug \"" + program + "\" --child");
             foreach (string argument in arguments) command.Append(" \"" + argument + "\"");
             var start = new ProcessStartInfo("mono", command.ToString())
                 { UseShellExecute = false, RedirectStandardOutput = true, StandardOutputEncoding = Encoding.UTF8 };
+            start.EnvironmentVariables["MONO_THREADS_SUSPEND"] = suspension;
             start.EnvironmentVariables.Remove("SAM_MM_LIBRARY");
             if (library != null) start.EnvironmentVariables["SAM_MM_LIBRARY"] = library;
             using (Process process = Process.Start(start))
@@ -93,6 +97,18 @@ namespace SamMm.Tests
             Check.Contains("DllNotFoundException", answer);
             Check.Contains("/nowhere/libsam_mm.so", answer);
             Check.Contains("SAM_MM_LIBRARY", answer);
+        }
+
+        [Test]
+        private static void Mono_that_stops_threads_with_signals_is_refused()
+        {
+            foreach (string mode in new[] { "hybrid", "preemptive" })
+            {
+                string answer = RunChild(mode, Program, Given.Library, new[] { "where" });
+                Check.Contains("PlatformNotSupportedException", answer);
+                Check.Contains("MONO_THREADS_SUSPEND=coop", answer);
+                Check.Contains(mode, answer);
+            }
         }
 
         [Test]

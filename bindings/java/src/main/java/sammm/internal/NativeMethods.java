@@ -31,6 +31,22 @@ public final class NativeMethods {
     public static final int SAM_MM_FORMAT_RGBA8 = 2;
     public static final int SAM_MM_FORMAT_BGRA8 = 3;
     public static final int SAM_MM_FORMAT_GRAY8 = 4;
+    public static final int SAM_MM_JOB_QUEUED = 0;
+    public static final int SAM_MM_JOB_RUNNING = 1;
+    public static final int SAM_MM_JOB_SUCCEEDED = 2;
+    public static final int SAM_MM_JOB_FAILED = 3;
+    public static final int SAM_MM_JOB_CANCELLED = 4;
+    public static final int SAM_MM_JOB_KIND_MODEL_LOAD = 0;
+    public static final int SAM_MM_JOB_KIND_ENCODE = 1;
+    public static final int SAM_MM_JOB_KIND_PREDICT = 2;
+    public static final int SAM_MM_JOB_KIND_PROCESS = 3;
+    public static final int SAM_MM_JOB_STAGE_WAITING = 0;
+    public static final int SAM_MM_JOB_STAGE_LOADING = 1;
+    public static final int SAM_MM_JOB_STAGE_READING = 2;
+    public static final int SAM_MM_JOB_STAGE_ENCODING = 3;
+    public static final int SAM_MM_JOB_STAGE_DECODING = 4;
+    public static final int SAM_MM_JOB_STAGE_PROCESSING = 5;
+    public static final int SAM_MM_JOB_STAGE_ENDED = 6;
     public static final int SAM_MM_LOG_ERROR = 1;
     public static final int SAM_MM_LOG_WARN = 2;
     public static final int SAM_MM_LOG_INFO = 3;
@@ -69,6 +85,9 @@ public final class NativeMethods {
     public static final int SAM_MM_PRECISION_FP32 = 0;
     public static final int SAM_MM_PRECISION_FP16 = 1;
     public static final int SAM_MM_PRECISION_BF16 = 2;
+    public static final int SAM_MM_PROGRESS_CALL = 0;
+    public static final int SAM_MM_PROGRESS_JOB = 1;
+    public static final int SAM_MM_PROGRESS_PREFETCH = 2;
     public static final int SAM_MM_RUNG_NONE = 0;
     public static final int SAM_MM_RUNG_RELEASE_CACHES = 1;
     public static final int SAM_MM_RUNG_EMPTY_ALLOCATOR = 2;
@@ -93,6 +112,16 @@ public final class NativeMethods {
     public static final int SAM_MM_ERR_INTERNAL = 14;
     public static final int SAM_MM_VERSION = 1000;
     public static final int SAM_MM_ABI_VERSION = 0;
+
+    /** A callback. */
+    public interface sam_mm_progress_set_callback extends Callback {
+        int invoke(Pointer user_data, sam_mm_progress event);
+    }
+
+    /** A callback. */
+    public interface sam_mm_job_set_callback_callback extends Callback {
+        void invoke(Pointer user_data, Pointer job);
+    }
 
     /** A callback. */
     public interface sam_mm_log_set_callback extends Callback {
@@ -154,6 +183,34 @@ public final class NativeMethods {
 
     public static native void sam_mm_image_free(Pointer image);
 
+    public static native int sam_mm_job_options_init(sam_mm_job_options options, int struct_size);
+
+    public static native int sam_mm_job_submit_model_load(Pointer context, sam_mm_model_options options, sam_mm_job_options job_options, PointerByReference job, PointerByReference error);
+
+    public static native int sam_mm_job_submit_encode(Pointer model, Pointer image, sam_mm_job_options job_options, PointerByReference job, PointerByReference error);
+
+    public static native int sam_mm_job_submit_predict(Pointer model, Pointer image, sam_mm_predict_request request, sam_mm_job_options job_options, PointerByReference job, PointerByReference error);
+
+    public static native int sam_mm_job_submit_process(Pointer image, sam_mm_display_options options, sam_mm_job_options job_options, PointerByReference job, PointerByReference error);
+
+    public static native int sam_mm_job_describe(Pointer job, sam_mm_job_info info, PointerByReference error);
+
+    public static native int sam_mm_job_wait(Pointer job, long timeout_ms, IntByReference state, PointerByReference error);
+
+    public static native int sam_mm_job_cancel(Pointer job, PointerByReference error);
+
+    public static native int sam_mm_job_set_callback(Pointer job, sam_mm_job_set_callback_callback callback, Pointer user_data, PointerByReference error);
+
+    public static native int sam_mm_job_check(Pointer job, PointerByReference error);
+
+    public static native int sam_mm_job_take_result(Pointer job, PointerByReference result, PointerByReference error);
+
+    public static native int sam_mm_job_take_model(Pointer job, PointerByReference model, PointerByReference error);
+
+    public static native int sam_mm_job_take_display(Pointer job, PointerByReference display, PointerByReference error);
+
+    public static native void sam_mm_job_free(Pointer job);
+
     public static native int sam_mm_log_set(Pointer context, sam_mm_log_set_callback callback, Pointer user_data, int max_level, PointerByReference error);
 
     public static native int sam_mem_info(Pointer context, sam_mm_memory_info info, PointerByReference error);
@@ -187,6 +244,10 @@ public final class NativeMethods {
     public static native int sam_mm_predict_request_init(sam_mm_predict_request request, int struct_size);
 
     public static native int sam_predict(Pointer model, Pointer image, sam_mm_predict_request request, PointerByReference result, PointerByReference error);
+
+    public static native int sam_mm_progress_set(Pointer context, sam_mm_progress_set_callback callback, Pointer user_data, PointerByReference error);
+
+    public static native int sam_mm_progress_poll(Pointer context, sam_mm_progress event, IntByReference has_event, PointerByReference error);
 
     public static native int sam_mm_result_describe(Pointer result, sam_mm_result_info info, PointerByReference error);
 
@@ -418,6 +479,60 @@ public final class NativeMethods {
         }
 
         public sam_mm_image_desc(Pointer place) {
+            super(place);
+            read();
+        }
+    }
+
+    /** A struct. */
+    @Structure.FieldOrder({
+        "struct_size",
+        "reserved",
+        "callback",
+        "user_data"
+    })
+    public static class sam_mm_job_options extends Structure {
+        public int struct_size;
+        public int reserved;
+        public Pointer callback;
+        public Pointer user_data;
+
+        public sam_mm_job_options() {
+            struct_size = size();
+        }
+
+        public sam_mm_job_options(Pointer place) {
+            super(place);
+            read();
+        }
+    }
+
+    /** A struct. */
+    @Structure.FieldOrder({
+        "struct_size",
+        "kind",
+        "state",
+        "stage",
+        "status",
+        "reserved",
+        "progress",
+        "id"
+    })
+    public static class sam_mm_job_info extends Structure {
+        public int struct_size;
+        public int kind;
+        public int state;
+        public int stage;
+        public int status;
+        public int reserved;
+        public double progress;
+        public long id;
+
+        public sam_mm_job_info() {
+            struct_size = size();
+        }
+
+        public sam_mm_job_info(Pointer place) {
             super(place);
             read();
         }
@@ -792,6 +907,37 @@ public final class NativeMethods {
         }
 
         public sam_mm_predict_request(Pointer place) {
+            super(place);
+            read();
+        }
+    }
+
+    /** A struct. */
+    @Structure.FieldOrder({
+        "struct_size",
+        "source",
+        "number",
+        "at_ms",
+        "id",
+        "progress",
+        "stage",
+        "status"
+    })
+    public static class sam_mm_progress extends Structure {
+        public int struct_size;
+        public int source;
+        public long number;
+        public long at_ms;
+        public long id;
+        public double progress;
+        public int stage;
+        public int status;
+
+        public sam_mm_progress() {
+            struct_size = size();
+        }
+
+        public sam_mm_progress(Pointer place) {
             super(place);
             read();
         }
