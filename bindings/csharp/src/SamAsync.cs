@@ -47,8 +47,8 @@ namespace SamMm
         }
 
         /// <summary>
-        /// Replaces the handler of progress, of calls as well as of jobs; null removes it. It answers whether to go on: false
-        /// cancels what the progress is about. When this returns, the former handler is not running any more. Refused from
+        /// Replaces the handler of the progress of everything; null removes it. It answers whether to go on: false cancels what
+        /// the progress is about. When this returns, the former handler is not running any more. Refused from
         /// inside a handler.
         /// </summary>
         public void SetProgressHandler(Func<SamProgress, bool> handler)

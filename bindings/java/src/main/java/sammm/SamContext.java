@@ -12,11 +12,14 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 
 import sammm.internal.Borrowed;
 import sammm.internal.Call;
 import sammm.internal.Callbacks;
+import sammm.internal.Jobs;
 import sammm.internal.NativeHandle;
 import sammm.internal.NativeMethods;
 
@@ -99,6 +102,54 @@ public final class SamContext implements AutoCloseable {
                     callbacks.makeEvents(event -> handler.accept(new SamMemoryEvent(event)));
             Call.check(NativeMethods.sam_mm_memory_events_set(use.pointer(), made, null, error), error);
             callbacks.keepEvents(made);
+        }
+    }
+
+    /**
+     * Replaces the handler of the progress of everything; null removes it. It answers whether to go on: false cancels what the
+     * progress is about. When this returns, the former handler is not running any more. Refused from inside a
+     * handler.
+     */
+    public void setProgressHandler(Predicate<SamProgress> handler) {
+        PointerByReference error = new PointerByReference();
+        try (NativeHandle.Use use = handle.use()) {
+            if (handler == null) {
+                Call.check(NativeMethods.sam_mm_progress_set(use.pointer(), null, null, error), error);
+                callbacks.dropProgress();
+                return;
+            }
+            NativeMethods.sam_mm_progress_set_callback made =
+                    callbacks.makeProgress(event -> handler.test(new SamProgress(event)));
+            Call.check(NativeMethods.sam_mm_progress_set(use.pointer(), made, null, error), error);
+            callbacks.keepProgress(made);
+        }
+    }
+
+    /**
+     * Loads a checkpoint file on a thread of the library. Cancelling the future stops the work as soon as that is possible, and
+     * nothing is kept. Wrong arguments throw at once. Allowed inside a handler.
+     */
+    public CompletableFuture<SamModel> loadModelAsync(Path checkpoint, SamPrecision precision) {
+        return loadAsync(checkpoint.toString(), precision);
+    }
+
+    /** Loads the demo model on a thread of the library. */
+    public CompletableFuture<SamModel> loadDemoModelAsync() {
+        return loadAsync(null, SamPrecision.FP32);
+    }
+
+    private CompletableFuture<SamModel> loadAsync(String path, SamPrecision precision) {
+        try (NativeHandle.Use use = handle.use(); Borrowed memory = new Borrowed()) {
+            NativeMethods.sam_mm_model_options options = modelOptions(memory, path, null, precision);
+            return Jobs.start(this,
+                    (how, job, error) ->
+                            NativeMethods.sam_mm_job_submit_model_load(use.pointer(), options, how, job, error),
+                    ended -> {
+                        PointerByReference model = new PointerByReference();
+                        PointerByReference error = new PointerByReference();
+                        Call.check(NativeMethods.sam_mm_job_take_model(ended, model, error), error);
+                        return new SamModel(this, model.getValue());
+                    });
         }
     }
 

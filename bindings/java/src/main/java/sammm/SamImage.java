@@ -3,7 +3,10 @@ package sammm;
 import com.sun.jna.Pointer;
 import com.sun.jna.ptr.PointerByReference;
 
+import java.util.concurrent.CompletableFuture;
+
 import sammm.internal.Call;
+import sammm.internal.Jobs;
 import sammm.internal.NativeHandle;
 import sammm.internal.NativeMethods;
 
@@ -45,6 +48,21 @@ public final class SamImage implements AutoCloseable {
             Call.check(status, error);
         }
         return new SamDisplay(display.getValue());
+    }
+
+    /** Brings the image to display size on a thread of the library. */
+    public CompletableFuture<SamDisplay> processAsync(SamDisplayOptions options) {
+        try (NativeHandle.Use use = handle.use()) {
+            return Jobs.start(context,
+                    (how, job, error) ->
+                            NativeMethods.sam_mm_job_submit_process(use.pointer(), options.toNative(), how, job, error),
+                    ended -> {
+                        PointerByReference display = new PointerByReference();
+                        PointerByReference error = new PointerByReference();
+                        Call.check(NativeMethods.sam_mm_job_take_display(ended, display, error), error);
+                        return new SamDisplay(display.getValue());
+                    });
+        }
     }
 
     /** Frees the image. Results made from it stay usable. */

@@ -1,6 +1,7 @@
 package sammm.internal;
 
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 
 /** The callbacks of a context. The library may call them as long as they are held here, so they must not be collected. */
 public final class Callbacks {
@@ -11,6 +12,7 @@ public final class Callbacks {
 
     private volatile NativeMethods.sam_mm_log_set_callback log;
     private volatile NativeMethods.sam_mm_memory_events_set_callback events;
+    private volatile NativeMethods.sam_mm_progress_set_callback progress;
 
     /** Receives lines of the log. */
     public interface Lines {
@@ -20,6 +22,16 @@ public final class Callbacks {
     /** Whether this thread is inside a callback. */
     public static boolean isInside() {
         return DEPTH.get() > 0;
+    }
+
+    /** Runs what belongs to a callback of no handler. It must not throw. */
+    static void inside(Runnable action) {
+        DEPTH.set(DEPTH.get() + 1);
+        try {
+            action.run();
+        } finally {
+            DEPTH.set(DEPTH.get() - 1);
+        }
     }
 
     /** Runs a handler so that nothing it throws gets out. */
@@ -53,6 +65,23 @@ public final class Callbacks {
         return (userData, event) -> run(() -> handler.accept(event));
     }
 
+    /** {@code handler} answers whether to go on. */
+    public NativeMethods.sam_mm_progress_set_callback makeProgress(Predicate<NativeMethods.sam_mm_progress> handler) {
+        return (userData, event) -> {
+            boolean[] goOn = {true};
+            run(() -> goOn[0] = handler.test(event));
+            return goOn[0] ? 0 : 1;
+        };
+    }
+
+    public void keepProgress(NativeMethods.sam_mm_progress_set_callback callback) {
+        progress = callback;
+    }
+
+    public void dropProgress() {
+        progress = null;
+    }
+
     /** Makes and keeps the callback that a context starts with. */
     public NativeMethods.sam_mm_log_set_callback log(Lines handler) {
         log = makeLog(handler);
@@ -79,5 +108,6 @@ public final class Callbacks {
     public void release() {
         log = null;
         events = null;
+        progress = null;
     }
 }
