@@ -45,6 +45,17 @@ pub enum Task {
     InstallCheck,
     /// Checks the links of all pages and makes the book of docs/, with the C API from the header.
     Docs,
+    /// Writes the generated parts of the language bindings anew.
+    #[command(subcommand)]
+    Bindings(Bindings),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Bindings {
+    /// The raw layer of the C# binding, by csbindgen from src/capi.
+    Csharp,
+    /// The raw layer of the Java binding, for JNA.
+    Java,
 }
 
 #[derive(Debug, Subcommand)]
