@@ -79,9 +79,6 @@ impl From<Error> for BackendError {
 fn code_of(problem: &Problem) -> i32 {
     match problem {
         Problem::Open(_) => abi::SAM_MM_ERR_IO,
-        Problem::Architecture(ArchitectureProblem::UnsupportedFamily { .. }) => {
-            abi::SAM_MM_ERR_UNSUPPORTED
-        }
         _ => abi::SAM_MM_ERR_CHECKPOINT,
     }
 }
