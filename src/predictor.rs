@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Instant;
 
-use crate::backend::{self, MaskBuffers, PixelData, Pixels, Precision};
+use crate::backend::{self, PixelData, Pixels, Precision};
 use crate::cache::{embedding, prediction};
 use crate::callback::refuse_inside;
 use crate::embeddings::packed::Packed;
@@ -549,12 +549,7 @@ fn decode(
     reach: Reach,
 ) -> Result<Decoded, Error> {
     let mut decoded = Decoded::blank(model, image.size(), prompts)?;
-    let (logits, scores) = decoded.buffers();
-    let mut masks = MaskBuffers {
-        logits,
-        scores,
-        object_scores: None,
-    };
+    let mut masks = decoded.buffers();
     let wanted = backend::Prompts {
         multimask: prompts.multimask,
         point_counts: &prompts.point_counts,

@@ -78,8 +78,8 @@ class ResultInfo(Struct):
 class MaskInfo(Struct):
     _fields_ = [
         ("struct_size", ct.c_uint32), ("object_index", ct.c_uint32), ("area", ct.c_uint64),
-        ("bounding_box", ct.c_float * 4), ("score", ct.c_float), ("reserved", ct.c_uint32), ("object_score", ct.c_float),
-        ("has_object_score", ct.c_uint32),
+        ("bounding_box", ct.c_float * 4), ("score", ct.c_float), ("reserved", ct.c_uint32),
+        ("object_score", ct.c_float), ("has_object_score", ct.c_uint32),
     ]
 
 
