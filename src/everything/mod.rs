@@ -321,7 +321,7 @@ impl Run<'_, '_> {
     ) -> Result<(), Error> {
         if self.settings.region_removal == RegionRemoval::InLogits && self.settings.min_region > 0 {
             let side = decoded.mask_size;
-            for logits in decoded.buffers().0.chunks_exact_mut(side * side) {
+            for logits in decoded.buffers().logits.chunks_exact_mut(side * side) {
                 region::clean_logits(logits, side, self.settings.min_region);
             }
         }
