@@ -1437,7 +1437,8 @@ int32_t sam_mm_result_best_mask(const sam_mm_result *result,
 
 /**
  * Gives the low-resolution logits of a mask: `mask_size * mask_size` values, row by row, borrowed until the result is
- * freed. Made to be the `mask_input` of a later prompt. [any thread]
+ * freed. Made to be the `mask_input` of a later prompt. Of SAM 2 they are held to ±32, as its official predictor returns
+ * them; its masks are made of what they were before. [any thread]
  *
  * Requires:
  * `logits`, `logits_len` and `error` are NULL or valid places; `logits_len` may be NULL.

@@ -249,7 +249,8 @@ pub unsafe extern "C" fn sam_mm_result_best_mask(
 }
 
 /// Gives the low-resolution logits of a mask: `mask_size * mask_size` values, row by row, borrowed until the result is
-/// freed. Made to be the `mask_input` of a later prompt. [any thread]
+/// freed. Made to be the `mask_input` of a later prompt. Of SAM 2 they are held to ±32, as its official predictor returns
+/// them; its masks are made of what they were before. [any thread]
 ///
 /// # Safety
 /// `logits`, `logits_len` and `error` are NULL or valid places; `logits_len` may be NULL.
