@@ -45,12 +45,38 @@ pub enum Task {
     InstallCheck,
     /// Checks the links of all pages and makes the book of docs/, with the C API from the header.
     Docs,
+    /// Writes the generated parts of the language bindings anew.
+    #[command(subcommand)]
+    Bindings(Bindings),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Bindings {
+    /// The raw layer of the C# binding, by csbindgen from src/capi.
+    Csharp,
+    /// The raw layer of the Java binding, for JNA.
+    Java,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Simulation {
     /// Memory running short: scenarios and random sessions on pretended GPUs.
     Memory(SimulateOptions),
+    /// Annotators at work: what the caches spare them, against their budgets, and how long clicks take.
+    Session(SessionOptions),
+}
+
+#[derive(Debug, Args)]
+pub struct SessionOptions {
+    /// Seed of all that is left to chance.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Only the traces whose name contains this.
+    #[arg(long, default_value = "")]
+    pub only: String,
+    /// Threads of the demo model.
+    #[arg(long, default_value_t = 2)]
+    pub threads: u32,
 }
 
 #[derive(Debug, Args)]
