@@ -18,7 +18,7 @@
  *            assigning and destroying it.
  * Callbacks  run on any thread, several at once. What one throws is caught and kept for context::callback_exception.
  *
- * Header only: link with the shared or the static library of sam-mm and nothing else. */
+ * The whole of it is told in docs/cpp.md. Header only: link with the shared or the static library of sam-mm and nothing else. */
 
 #ifndef SAM_MM_HPP
 #define SAM_MM_HPP

@@ -154,3 +154,44 @@ fn everything_can_be_had_without_exceptions() {
         &["-DSAM_MM_NO_EXCEPTIONS"],
     ));
 }
+
+/// OpenCV is not wanted on every machine that runs the tests.
+#[test]
+fn opencv_pictures_go_in_and_masks_come_out_where_opencv_is_installed() {
+    let Ok(output) = Command::new("pkg-config")
+        .args(["--cflags", "--libs", "opencv4"])
+        .output()
+    else {
+        return;
+    };
+    if !output.status.success() {
+        println!("not tried: there is no OpenCV");
+        return;
+    }
+    let flags = String::from_utf8(output.stdout).unwrap();
+    // Warnings in headers of others are theirs.
+    let flags = flags.replace("-I", "-isystem");
+    let flags: Vec<&str> = flags.split_whitespace().collect();
+    let source = c::root().join("examples/cpp/opencv_segment.cpp");
+    let program = library::program_in(Language::Cxx17, &[source], &flags);
+
+    let home = tempfile::tempdir().unwrap();
+    library::install(home.path());
+    let backend = fake_backend::install(home.path(), "fake", &[]);
+    let (picture, shown) = (home.path().join("in.ppm"), home.path().join("out.png"));
+    let mut pixels = b"P6 90 50 255\n".to_vec();
+    pixels.extend([90, 120, 150].repeat(90 * 50));
+    fs::write(&picture, pixels).unwrap();
+    let mut command = library::command(&program, home.path());
+    command.env("SAM_MM_BACKEND_PATH", backend);
+    command.args([&picture, &shown]).args(["20,20", "60,30"]);
+    let said = library::succeed(&mut command);
+    assert_eq!(said.lines().count(), 2, "{said}");
+    for line in said.lines() {
+        // The matrix holds as many pixels as the library counted.
+        let numbers: Vec<&str> = line.split(", ").skip(1).collect();
+        let first = |text: &str| text.split(' ').next().unwrap().parse::<u64>().unwrap();
+        assert_eq!(first(numbers[0]), first(numbers[1]), "{line}");
+    }
+    assert!(shown.exists());
+}

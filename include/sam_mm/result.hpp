@@ -5,6 +5,7 @@
 
 #include "error.hpp"
 
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -77,10 +78,18 @@ struct mask_info {
     box bounding_box;
     /// IoU with the object that the model predicts for the mask.
     float score = 0;
+    /// How sure the model is that there is such an object at all, as a logit: above 0 for yes; no value for models that do
+    /// not tell (SAM, MobileSAM).
+    std::optional<float> object_score;
 
     [[nodiscard]] static mask_info from_c(const sam_mm_mask_info &c) noexcept {
-        const float *corners = c.bounding_box;
-        return {c.object_index, c.area, {corners[0], corners[1], corners[2], corners[3]}, c.score};
+        mask_info info;
+        info.object_index = c.object_index;
+        info.area = c.area;
+        info.bounding_box = {c.bounding_box[0], c.bounding_box[1], c.bounding_box[2], c.bounding_box[3]};
+        info.score = c.score;
+        if (c.has_object_score) info.object_score = c.object_score;
+        return info;
     }
 };
 

@@ -287,7 +287,7 @@ void a_box_gives_a_mask_in_every_form() {
     CHECK(masks.best_mask() == 0 && masks.best_mask(1) == 1);
 
     const auto figures = masks.mask(1);
-    CHECK(figures.object_index == 1 && figures.area > 0 && figures.bounding_box.width() > 0);
+    CHECK(figures.object_index == 1 && figures.area > 0 && !figures.object_score && figures.bounding_box.width() > 0);
     const auto mask = masks.bitmask(1);
     std::uint64_t area = 0;
     for (std::uint32_t y = 0; y < mask.height; ++y) {

@@ -24,6 +24,10 @@ pub enum Task {
     Info(InfoOptions),
     /// Makes masks of what points and boxes point at in a picture.
     Segment(SegmentOptions),
+    /// Finds all masks in a picture, without being pointed at any.
+    Everything(EverythingOptions),
+    /// Encodes the pictures of a folder into a cache on disk, so that a tool that uses it need not.
+    Embed(EmbedOptions),
     /// Times encoding and clicking on this machine.
     Bench(BenchOptions),
 }
@@ -109,6 +113,70 @@ pub struct SegmentOptions {
     #[command(flatten)]
     pub engine: EngineOptions,
     /// Print what was found as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct EverythingOptions {
+    /// The picture (PNG, JPEG, BMP, PPM).
+    pub image: PathBuf,
+    /// The checkpoint file; without it the demo model, which knows drawn scenes only.
+    #[arg(short, long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+    /// What to write, separated by commas.
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "overlay,coco"
+    )]
+    pub write: Vec<Form>,
+    /// Folder to write to.
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub out: PathBuf,
+    /// Points along each side of the grid; more find smaller objects, and take longer.
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub points_per_side: u32,
+    /// Masks stay whose predicted IoU is above this, 0 to 1; without it what suits the model.
+    #[arg(long, value_name = "SHARE")]
+    pub min_iou: Option<f64>,
+    /// Masks stay whose stability is not below this, 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.95)]
+    pub min_stability: f64,
+    /// Layers of crops that are looked at besides the whole picture, 0 to 5.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub crop_layers: u32,
+    /// Regions and holes of fewer pixels are removed.
+    #[arg(long, value_name = "PIXELS", default_value_t = 0)]
+    pub min_area: u64,
+    /// Points of outlines may be left out that lie no farther than this from them, in pixels.
+    #[arg(long, value_name = "PIXELS", default_value_t = 0.0)]
+    pub tolerance: f64,
+    #[command(flatten)]
+    pub engine: EngineOptions,
+    /// Print what was found as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct EmbedOptions {
+    /// The folder of pictures; those in folders within it are left alone.
+    pub pictures: PathBuf,
+    /// The folder of the cache, which a tool names as `embedding_disk_folder`.
+    #[arg(long, value_name = "DIR")]
+    pub cache: PathBuf,
+    /// The checkpoint file; without it the demo model.
+    #[arg(short, long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+    /// Keep embeddings in half precision, in half the bytes.
+    #[arg(long)]
+    pub compress: bool,
+    #[command(flatten)]
+    pub engine: EngineOptions,
+    /// Print what was done as JSON.
     #[arg(long)]
     pub json: bool,
 }

@@ -1,13 +1,15 @@
 //! Masks as COCO's JSON for object detection.
 
 use anyhow::Result;
-use sam_mm::mask::{Connectivity, LogitMask, PolygonOptions, Polygons};
+use sam_mm::mask::{Connectivity, Extent, MaskSource, PolygonOptions, Polygons, Rle};
 use serde_json::{Value, json};
 
 /// One found object.
-pub struct Annotation<'a> {
-    pub mask: LogitMask<'a>,
+pub struct Annotation {
+    pub mask: Rle,
     pub score: f32,
+    /// Only where everything was looked for.
+    pub stability: Option<f32>,
 }
 
 /// How segmentations are written.
@@ -23,7 +25,7 @@ pub enum Segmentation {
 pub fn data_set(
     file_name: &str,
     (width, height): (u32, u32),
-    annotations: &[Annotation<'_>],
+    annotations: &[Annotation],
     form: Segmentation,
 ) -> Result<Value> {
     let annotations: Result<Vec<Value>> = annotations
@@ -39,10 +41,10 @@ pub fn data_set(
     }))
 }
 
-fn entry(index: usize, annotation: &Annotation<'_>, form: Segmentation) -> Result<Value> {
-    let extent = annotation.mask.extent();
+fn entry(index: usize, annotation: &Annotation, form: Segmentation) -> Result<Value> {
+    let extent = Extent::of(&annotation.mask);
     let bounds = extent.bounding_box;
-    Ok(json!({
+    let mut entry = json!({
         "id": index + 1,
         "image_id": 1,
         "category_id": 1,
@@ -51,15 +53,18 @@ fn entry(index: usize, annotation: &Annotation<'_>, form: Segmentation) -> Resul
         "iscrowd": 0,
         "score": annotation.score,
         "segmentation": segmentation(&annotation.mask, form)?,
-    }))
+    });
+    if let Some(stability) = annotation.stability {
+        entry["stability_score"] = json!(stability);
+    }
+    Ok(entry)
 }
 
-fn segmentation(mask: &LogitMask<'_>, form: Segmentation) -> Result<Value> {
+fn segmentation(mask: &Rle, form: Segmentation) -> Result<Value> {
     match form {
         Segmentation::Rle => {
-            let rle = mask.rle();
-            let size = [mask_height(mask), mask_width(mask)];
-            Ok(json!({"size": size, "counts": rle.to_compressed()}))
+            let size = [mask.height(), mask.width()];
+            Ok(json!({"size": size, "counts": mask.to_compressed()}))
         }
         Segmentation::Polygons(tolerance) => {
             let options = PolygonOptions {
@@ -67,17 +72,9 @@ fn segmentation(mask: &LogitMask<'_>, form: Segmentation) -> Result<Value> {
                 tolerance,
                 min_area: 0,
             };
-            Ok(outlines(&mask.polygons(&options)?))
+            Ok(outlines(&Polygons::trace(mask, &options)?))
         }
     }
-}
-
-fn mask_width(mask: &LogitMask<'_>) -> u32 {
-    sam_mm::mask::MaskSource::width(mask)
-}
-
-fn mask_height(mask: &LogitMask<'_>) -> u32 {
-    sam_mm::mask::MaskSource::height(mask)
 }
 
 /// The outer rings, each as x, y, x, y, …

@@ -8,6 +8,8 @@ mod bench;
 mod coco;
 mod doctor;
 mod drawing;
+mod embed;
+mod everything;
 mod info;
 mod output;
 mod picture;
@@ -40,6 +42,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Task::Doctor(options) => return doctor::run(options),
         Task::Info(options) => info::run(options)?,
         Task::Segment(options) => segment::run(options)?,
+        Task::Everything(options) => everything::run(options)?,
+        Task::Embed(options) => return embed::run(options),
         Task::Bench(options) => bench::run(options)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -113,10 +113,11 @@ impl Found {
         Ok(written)
     }
 
-    fn annotation(&self, index: usize) -> Result<Annotation<'_>> {
+    fn annotation(&self, index: usize) -> Result<Annotation> {
         Ok(Annotation {
-            mask: self.prediction.mask(index)?,
+            mask: self.prediction.mask(index)?.rle(),
             score: self.prediction.score(index)?,
+            stability: None,
         })
     }
 

@@ -14,6 +14,11 @@ use crate::output;
 
 /// A context; nothing is loaded yet.
 pub fn context(options: &EngineOptions) -> Result<Arc<Context>> {
+    context_with(options, Options::default())
+}
+
+/// [`context`] with further settings.
+pub fn context_with(options: &EngineOptions, further: Options) -> Result<Arc<Context>> {
     let level = match options.verbose {
         0 => Level::Warn,
         1 => Level::Info,
@@ -23,7 +28,7 @@ pub fn context(options: &EngineOptions) -> Result<Arc<Context>> {
         device: options.device.parse().map_err(sam_mm::error::Error::from)?,
         backend_path: options.backend.clone(),
         num_threads: options.threads,
-        ..Options::default()
+        ..further
     };
     let sink = Box::new(|level: Level, line: &str| {
         let level = match level {
