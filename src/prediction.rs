@@ -3,6 +3,8 @@
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
+use crate::backend::MaskBuffers;
+use crate::embeddings::Source;
 use crate::error::Error;
 use crate::mask::{Bitmask, Extent, LogitMask, Upsampler};
 use crate::memory::execute::Ran;
@@ -40,7 +42,12 @@ pub struct Decoded {
     logits: Vec<f32>,
     /// `[num_objects][masks_per_object]` predicted IoU.
     scores: Vec<f32>,
+    /// `[num_objects]` object scores; [`LEFT_ALONE`] where the model gave none.
+    object_scores: Vec<f32>,
 }
+
+/// What an object score is until a model writes one: a NaN that no computation makes by chance.
+const LEFT_ALONE: u32 = 0x7fc0_5a44;
 
 /// Masks of a number of objects of one image: what was decoded, now or earlier, and what has been made from it for this
 /// caller. Full-size masks are made from the logits when they are asked for, and then kept.
@@ -49,6 +56,8 @@ pub struct Prediction {
     pub timings: Timings,
     /// How the image was encoded; `None` when that was not needed.
     pub encode_ran: Option<Ran>,
+    /// Where the embedding was; `None` when none was needed.
+    pub embedding_source: Option<Source>,
     decoded: Arc<Decoded>,
     made: Vec<Made>,
 }
@@ -85,12 +94,33 @@ impl Decoded {
             upsampler: model.upsampler(image_size)?,
             logits,
             scores: vec![0.0; count],
+            object_scores: vec![f32::from_bits(LEFT_ALONE); num_objects],
         })
     }
 
-    /// Where the backend writes logits and scores.
-    pub fn buffers(&mut self) -> (&mut [f32], &mut [f32]) {
-        (&mut self.logits, &mut self.scores)
+    /// Where the backend writes.
+    pub fn buffers(&mut self) -> MaskBuffers<'_> {
+        MaskBuffers {
+            logits: &mut self.logits,
+            scores: &mut self.scores,
+            object_scores: Some(&mut self.object_scores),
+        }
+    }
+
+    /// Predicted IoU of all masks, object after object.
+    pub(crate) fn scores(&self) -> &[f32] {
+        &self.scores
+    }
+
+    /// Low-resolution logits of a mask there is, row by row.
+    pub(crate) fn mask_logits(&self, index: usize) -> &[f32] {
+        let cells = self.mask_size * self.mask_size;
+        &self.logits[index * cells..][..cells]
+    }
+
+    /// The way from the logits to the image.
+    pub(crate) fn upsampler(&self) -> &Upsampler {
+        &self.upsampler
     }
 
     /// The first value that is no number: which it is, of which mask, and the value.
@@ -107,12 +137,23 @@ impl Decoded {
         if any(&self.logits) {
             return found("a logit", &self.logits, self.mask_size * self.mask_size);
         }
+        if self.has_object_scores() && any(&self.object_scores) {
+            let (what, object, value) = found("the object score", &self.object_scores, 1)?;
+            return Some((what, object * self.masks_per_object, value));
+        }
         None
+    }
+
+    fn has_object_scores(&self) -> bool {
+        let alone = |score: &f32| score.to_bits() == LEFT_ALONE;
+        !self.object_scores.iter().all(alone)
     }
 
     /// Bytes it takes. What it shares with others counts in full: it may be the last to hold it.
     pub fn bytes(&self) -> u64 {
-        let arrays = size_of_val(&*self.logits) + size_of_val(&*self.scores);
+        let arrays = size_of_val(&*self.logits)
+            + size_of_val(&*self.scores)
+            + size_of_val(&*self.object_scores);
         (size_of::<Self>() + arrays) as u64 + self.upsampler.bytes()
     }
 }
@@ -132,6 +173,7 @@ impl Prediction {
         Self {
             timings,
             encode_ran,
+            embedding_source: None,
             decoded,
             made: (0..count).map(|_| Made::default()).collect(),
         }
@@ -163,22 +205,21 @@ impl Prediction {
         Ok(self.scores[index])
     }
 
+    /// How sure the model is that there is an object, as a logit: positive for yes. `None` for a model that does not tell.
+    pub fn object_score(&self, object: usize) -> Result<Option<f32>, Error> {
+        self.check_object(object)?;
+        Ok(self.has_object_scores().then(|| self.object_scores[object]))
+    }
+
     /// Low-resolution logits of a mask, row by row.
     pub fn logits(&self, index: usize) -> Result<&[f32], Error> {
         self.check(index)?;
-        let cells = self.mask_size * self.mask_size;
-        Ok(&self.logits[index * cells..][..cells])
+        Ok(self.mask_logits(index))
     }
 
     /// The mask of an object with the highest predicted IoU.
     pub fn best_mask(&self, object: usize) -> Result<usize, Error> {
-        if object >= self.num_objects {
-            let reason = format!(
-                "is {object}, but the result has {} objects, counted from 0",
-                self.num_objects
-            );
-            return Err(Error::invalid_argument("object_index", reason));
-        }
+        self.check_object(object)?;
         let first = object * self.masks_per_object;
         let best = (first..first + self.masks_per_object).max_by(|&a, &b| {
             // Of equal scores the first counts, as in numpy's argmax.
@@ -207,6 +248,17 @@ impl Prediction {
     /// A mask that is still logits, for every other form of output.
     pub fn mask(&self, index: usize) -> Result<LogitMask<'_>, Error> {
         Ok(LogitMask::new(&self.upsampler, self.logits(index)?)?)
+    }
+
+    fn check_object(&self, object: usize) -> Result<(), Error> {
+        if object < self.num_objects {
+            return Ok(());
+        }
+        let reason = format!(
+            "is {object}, but the result has {} objects, counted from 0",
+            self.num_objects
+        );
+        Err(Error::invalid_argument("object_index", reason))
     }
 
     fn check(&self, index: usize) -> Result<(), Error> {

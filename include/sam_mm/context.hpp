@@ -6,6 +6,7 @@
 #include "callback.hpp"
 #include "error.hpp"
 #include "image.hpp"
+#include "job.hpp"
 #include "memory.hpp"
 #include "model.hpp"
 
@@ -31,6 +32,9 @@ using log_callback = std::function<void(log_level level, std::string_view line)>
 /// Receives what happens to memory. Runs on any thread, several at once.
 using memory_event_callback = std::function<void(const memory_event &event)>;
 
+/// Receives how far something is, and may cancel it. Runs on any thread, several at once.
+using progress_callback = std::function<verdict(const progress &event)>;
+
 /// How a context is set up.
 struct options {
     /// "cpu", "cuda:0", ...; empty: the first usable GPU, else the CPU.
@@ -50,6 +54,16 @@ struct options {
     std::uint32_t prediction_cache_entries = 50;
     std::uint64_t image_cache_bytes = std::uint64_t{256} << 20;
     std::uint64_t image_cache_entries = 10;
+    /// Of embeddings that left the device.
+    std::uint64_t embedding_host_bytes = std::uint64_t{1} << 30;
+    /// Most embeddings on the device, and in host memory each; no value: their bytes alone count.
+    std::optional<std::uint64_t> embedding_cache_entries;
+    /// Folder in which embeddings are kept for later sessions; empty for none.
+    std::string embedding_disk_folder;
+    std::uint64_t embedding_disk_bytes = std::uint64_t{8} << 30;
+    std::uint64_t embedding_disk_entries = 100000;
+    /// Embeddings in host memory beside a device and on disk are kept in half precision.
+    bool embedding_compress = false;
     memory_options memory;
 };
 
@@ -68,6 +82,42 @@ enum class cache : std::uint32_t {
     embedding = SAM_MM_CACHE_EMBEDDING,
     prediction = SAM_MM_CACHE_PREDICTION,
     image = SAM_MM_CACHE_IMAGE,
+    embedding_device = SAM_MM_CACHE_EMBEDDING_DEVICE,
+    embedding_host = SAM_MM_CACHE_EMBEDDING_HOST,
+    embedding_disk = SAM_MM_CACHE_EMBEDDING_DISK,
+};
+
+/// Why prefetching rests. New reasons may come.
+enum class prefetch_pause : std::uint32_t {
+    not_paused = SAM_MM_PREFETCH_NOT_PAUSED,
+    device = SAM_MM_PREFETCH_PAUSED_DEVICE,
+    host = SAM_MM_PREFETCH_PAUSED_HOST,
+    unknown = SAM_MM_PREFETCH_PAUSED_UNKNOWN,
+    cache = SAM_MM_PREFETCH_PAUSED_CACHE,
+};
+
+/// What prefetching is at. Counts are of images, since the context was made.
+struct prefetch_info {
+    prefetch_pause paused{};
+    /// Why it rests, for people; empty when it does not.
+    std::string reason;
+    std::uint64_t queued = 0;
+    std::uint64_t queued_bytes = 0;
+    bool running = false;
+    std::uint64_t done = 0;
+    std::uint64_t skipped = 0;
+    std::uint64_t cancelled = 0;
+
+    [[nodiscard]] static prefetch_info from_c(const sam_mm_prefetch_info &c) {
+        return {static_cast<prefetch_pause>(c.paused),
+                c.reason,
+                c.queued,
+                c.queued_bytes,
+                c.running != 0,
+                c.done,
+                c.skipped,
+                c.cancelled};
+    }
 };
 
 /// What a cache holds and how well it serves.
@@ -96,6 +146,7 @@ namespace detail {
 
 using log_signature = void(log_level, std::string_view);
 using memory_event_signature = void(const memory_event &);
+using progress_signature = verdict(const progress &);
 
 inline void on_log_line(void *user_data, std::int32_t level, const char *line) noexcept {
     const inside_callback inside;
@@ -109,11 +160,19 @@ inline void on_memory_event(void *user_data, const sam_mm_memory_event *event) n
     to->exceptions->guard(0, [&] { return to->function(memory_event::from_c(*event)), 0; });
 }
 
+inline std::int32_t on_progress(void *user_data, const sam_mm_progress *event) noexcept {
+    const inside_callback inside;
+    const auto *to = static_cast<handler<progress_signature> *>(user_data);
+    return static_cast<std::int32_t>(
+        to->exceptions->guard(verdict::go_on, [&] { return to->function(progress::from_c(*event)); }));
+}
+
 /// The callbacks of a context. They stay where they are when the context moves.
 struct callbacks {
     thrown exceptions;
     callback_place<log_signature> log{&exceptions};
     callback_place<memory_event_signature> memory_events{&exceptions};
+    callback_place<progress_signature> progress{&exceptions};
 };
 
 /// Options for C, with what they point to.
@@ -130,6 +189,12 @@ public:
         options_.prediction_cache_entries = given.prediction_cache_entries;
         options_.image_cache_bytes = given.image_cache_bytes;
         options_.image_cache_entries = given.image_cache_entries;
+        options_.embedding_host_bytes = given.embedding_host_bytes;
+        options_.embedding_cache_entries = given.embedding_cache_entries.value_or(UINT64_MAX);
+        options_.embedding_disk_folder = text_or_null(given.embedding_disk_folder);
+        options_.embedding_disk_bytes = given.embedding_disk_bytes;
+        options_.embedding_disk_entries = given.embedding_disk_entries;
+        options_.embedding_compress = given.embedding_compress;
         options_.memory = &memory_;
     }
     c_options(const c_options &) = delete;
@@ -199,6 +264,14 @@ public:
         if (!done) return done.error();
         return model(loaded);
     }
+    /// `try_load_model` as a job.
+    [[nodiscard]] expected<job<model>> try_submit_load_model(const model_options &which = {},
+                                                             job_callback<model> ended = {}) const {
+        const sam_mm_model_options c = which.to_c();
+        return job<model>::try_submit(std::move(ended), [&](auto... places) {
+            return sam_mm_job_submit_model_load(get(), &c, places...);
+        });
+    }
     /// Copies the pixels; computes nothing yet.
     [[nodiscard]] expected<image> try_create_image(const image_view &of) const {
         const sam_mm_image_desc c = of.to_c();
@@ -256,6 +329,20 @@ public:
         if (!done) return done.error();
         return freed;
     }
+    /// As `try_clear_cache`, but for what belongs to the picture of an image.
+    [[nodiscard]] expected<std::uint64_t> try_clear_cache_except(cache which, const image &kept) const {
+        std::uint64_t freed = 0;
+        auto done = detail::call(sam_mm_cache_clear_except, get(), static_cast<std::uint32_t>(which),
+                                 static_cast<const sam_mm_image *>(kept.get()), &freed);
+        if (!done) return done.error();
+        return freed;
+    }
+    /// What prefetching is at; see `model::try_prefetch`. Never waits.
+    [[nodiscard]] expected<prefetch_info> try_describe_prefetch() const {
+        return detail::filled<sam_mm_prefetch_info>(sam_mm_prefetch_describe, get()).transform(prefetch_info::from_c);
+    }
+    /// Takes everything out of the queue of prefetching. Never waits.
+    [[nodiscard]] expected<void> try_clear_prefetch() const { return detail::call(sam_mm_prefetch_clear, get()); }
 
     /* ---- what happens ---- */
 
@@ -285,6 +372,23 @@ public:
         if (!done) return done.error();
         return has_event ? std::optional<memory_event>(memory_event::from_c(event)) : std::nullopt;
     }
+    /// Sends progress to a function, which may cancel what it is about; otherwise as `try_on_log`. What it throws cancels
+    /// nothing.
+    [[nodiscard]] expected<void> try_on_progress(progress_callback callback) const {
+        if (!callbacks_) return without_handle();
+        return callbacks_->progress.set(std::move(callback), [&](detail::handler<detail::progress_signature> *to) {
+            return detail::call(sam_mm_progress_set, get(), to ? detail::on_progress : sam_mm_progress_fn{},
+                                static_cast<void *>(to));
+        });
+    }
+    /// The oldest progress that nobody has polled yet, if there is some; the last 256 are kept.
+    [[nodiscard]] expected<std::optional<progress>> try_poll_progress() const {
+        auto event = detail::output<sam_mm_progress>();
+        std::uint32_t has_event = 0;
+        auto done = detail::call(sam_mm_progress_poll, get(), &event, &has_event);
+        if (!done) return done.error();
+        return has_event ? std::optional<progress>(progress::from_c(event)) : std::nullopt;
+    }
     /// The first exception that a callback let out since this was asked last; null for none.
     [[nodiscard]] std::exception_ptr callback_exception() const {
         return callbacks_ ? callbacks_->exceptions.take() : nullptr;
@@ -293,6 +397,10 @@ public:
 #if SAM_MM_EXCEPTIONS
     [[nodiscard]] backend_info backend() const { return try_backend().value(); }
     [[nodiscard]] model load_model(const model_options &which = {}) const { return try_load_model(which).value(); }
+    [[nodiscard]] job<model> submit_load_model(const model_options &which = {},
+                                               job_callback<model> ended = {}) const {
+        return try_submit_load_model(which, std::move(ended)).value();
+    }
     [[nodiscard]] image create_image(const image_view &of) const { return try_create_image(of).value(); }
     [[nodiscard]] memory_info memory() const { return try_memory().value(); }
     [[nodiscard]] memory_status check_memory() const { return try_check_memory().value(); }
@@ -304,11 +412,18 @@ public:
     [[nodiscard]] std::string memory_report_json() const { return try_memory_report_json().value(); }
     [[nodiscard]] cache_info describe_cache(cache which) const { return try_describe_cache(which).value(); }
     std::uint64_t clear_cache(cache which) const { return try_clear_cache(which).value(); }
+    std::uint64_t clear_cache_except(cache which, const image &kept) const {
+        return try_clear_cache_except(which, kept).value();
+    }
+    [[nodiscard]] prefetch_info describe_prefetch() const { return try_describe_prefetch().value(); }
+    void clear_prefetch() const { try_clear_prefetch().value(); }
     void on_log(log_callback callback, log_level up_to = log_level::warn) const {
         try_on_log(std::move(callback), up_to).value();
     }
     void on_memory_event(memory_event_callback callback) const { try_on_memory_event(std::move(callback)).value(); }
     [[nodiscard]] std::optional<memory_event> poll_memory_event() const { return try_poll_memory_event().value(); }
+    void on_progress(progress_callback callback) const { try_on_progress(std::move(callback)).value(); }
+    [[nodiscard]] std::optional<progress> poll_progress() const { return try_poll_progress().value(); }
 #endif
 
     [[nodiscard]] sam_mm_context *get() const noexcept { return handle_.get(); }

@@ -5,6 +5,7 @@
 
 #include "display.hpp"
 #include "error.hpp"
+#include "job.hpp"
 
 namespace sam_mm {
 
@@ -54,10 +55,27 @@ public:
         if (!done) return done.error();
         return display(made);
     }
+    /// `try_encode` as a job.
+    [[nodiscard]] inline expected<job<void>> try_submit_encode(const model &with, job_callback<void> ended = {}) const;
+    /// `try_process` as a job.
+    [[nodiscard]] expected<job<display>> try_submit_process(const display_options &options = {},
+                                                            job_callback<display> ended = {}) const {
+        const sam_mm_display_options c = options.to_c();
+        return job<display>::try_submit(std::move(ended), [&](auto... places) {
+            return sam_mm_job_submit_process(get(), &c, places...);
+        });
+    }
 
 #if SAM_MM_EXCEPTIONS
     void encode(const model &with) const { try_encode(with).value(); }
     [[nodiscard]] display process(const display_options &options = {}) const { return try_process(options).value(); }
+    [[nodiscard]] job<void> submit_encode(const model &with, job_callback<void> ended = {}) const {
+        return try_submit_encode(with, std::move(ended)).value();
+    }
+    [[nodiscard]] job<display> submit_process(const display_options &options = {},
+                                              job_callback<display> ended = {}) const {
+        return try_submit_process(options, std::move(ended)).value();
+    }
 #endif
 
     [[nodiscard]] sam_mm_image *get() const noexcept { return handle_.get(); }

@@ -4,7 +4,9 @@
 #define SAM_MM_MODEL_HPP
 
 #include "error.hpp"
+#include "everything.hpp"
 #include "image.hpp"
+#include "job.hpp"
 #include "prompt.hpp"
 #include "result.hpp"
 
@@ -86,11 +88,79 @@ public:
         if (!done) return done.error();
         return result(made);
     }
+    /// `try_predict` as a job. The request is copied, so what its prompts refine may go.
+    [[nodiscard]] expected<job<result>> try_submit_predict(const image &of, const predict_request &request,
+                                                           job_callback<result> ended = {}) const {
+        const detail::c_request c(request);
+        return job<result>::try_submit(std::move(ended), [&](auto... places) {
+            return sam_mm_job_submit_predict(get(), of.get(), c.get(), places...);
+        });
+    }
+    /// Finds all masks in an image; encodes it first if need be. What `on_step` throws is thrown on, as it was.
+    [[nodiscard]] expected<mask_set> try_segment_everything(const image &in,
+                                                            const everything_options &options = {}) const {
+        detail::c_everything_options c(options);
+        detail::step_entry step;
+        step.function = options.on_step;
+        if (step.function) {
+            c.get()->on_step = detail::on_step;
+            c.get()->user_data = &step;
+        }
+        sam_mm_mask_set *found = nullptr;
+        auto done = detail::call(sam_mm_image_segment_everything, in.get(), get(), c.get(), &found);
+#if SAM_MM_EXCEPTIONS
+        if (const std::exception_ptr thrown = step.exceptions.take()) {
+            sam_mm_mask_set_free(found);
+            std::rethrow_exception(thrown);
+        }
+#endif
+        if (!done) return done.error();
+        return mask_set(found);
+    }
+    /// `try_segment_everything` as a job. What `on_step` throws cancels it.
+    [[nodiscard]] expected<job<mask_set>> try_submit_everything(const image &in, const everything_options &options = {},
+                                                                job_callback<mask_set> ended = {}) const {
+        using numbered_step = detail::numbered<detail::step_entry>;
+        detail::c_everything_options c(options);
+        std::shared_ptr<numbered_step> step;
+        if (options.on_step) {
+            auto entry = std::make_shared<detail::step_entry>();
+            entry->function = options.on_step;
+            step = std::make_shared<numbered_step>(std::move(entry));
+            c.get()->on_step = detail::on_step_of_job;
+            c.get()->user_data = step->user_data();
+        }
+        return job<mask_set>::try_submit(
+            std::move(ended),
+            [&](auto... places) { return sam_mm_job_submit_everything(get(), in.get(), c.get(), places...); }, step);
+    }
+
+    /// Asks for an image to be encoded before somebody clicks on it; larger priorities go first. Never waits.
+    [[nodiscard]] expected<void> try_prefetch(const image &next, std::int32_t priority = 0) const {
+        return detail::call(sam_mm_prefetch_add, get(), next.get(), priority);
+    }
+    /// Takes an image out of the queue, or stops encoding it. Never waits.
+    [[nodiscard]] expected<void> try_stop_prefetch(const image &next) const {
+        return detail::call(sam_mm_prefetch_remove, get(), next.get());
+    }
 
 #if SAM_MM_EXCEPTIONS
+    [[nodiscard]] mask_set segment_everything(const image &in, const everything_options &options = {}) const {
+        return try_segment_everything(in, options).value();
+    }
+    [[nodiscard]] job<mask_set> submit_everything(const image &in, const everything_options &options = {},
+                                                  job_callback<mask_set> ended = {}) const {
+        return try_submit_everything(in, options, std::move(ended)).value();
+    }
+    void prefetch(const image &next, std::int32_t priority = 0) const { try_prefetch(next, priority).value(); }
+    void stop_prefetch(const image &next) const { try_stop_prefetch(next).value(); }
     [[nodiscard]] model_info describe() const { return try_describe().value(); }
     [[nodiscard]] result predict(const image &of, const predict_request &request) const {
         return try_predict(of, request).value();
+    }
+    [[nodiscard]] job<result> submit_predict(const image &of, const predict_request &request,
+                                             job_callback<result> ended = {}) const {
+        return try_submit_predict(of, request, std::move(ended)).value();
     }
 #endif
 
@@ -105,6 +175,12 @@ private:
 
 inline expected<void> image::try_encode(const model &with) const {
     return detail::call(sam_mm_image_encode, get(), with.get());
+}
+
+inline expected<job<void>> image::try_submit_encode(const model &with, job_callback<void> ended) const {
+    return job<void>::try_submit(std::move(ended), [&](auto... places) {
+        return sam_mm_job_submit_encode(with.get(), get(), places...);
+    });
 }
 
 } // namespace sam_mm

@@ -19,6 +19,15 @@ enum class rung : std::uint32_t {
     cpu = SAM_MM_RUNG_CPU,
 };
 
+/// Where the embedding of a prediction was when it was needed.
+enum class embedding_source : std::uint32_t {
+    none = SAM_MM_EMBEDDING_NONE,
+    encoded = SAM_MM_EMBEDDING_ENCODED,
+    device = SAM_MM_EMBEDDING_DEVICE,
+    host = SAM_MM_EMBEDDING_HOST,
+    disk = SAM_MM_EMBEDDING_DISK,
+};
+
 /// What a result holds, and how it was had.
 struct result_info {
     std::uint32_t num_objects = 0;
@@ -29,6 +38,7 @@ struct result_info {
     /// Side of the square low-resolution logits.
     std::uint32_t mask_size = 0;
     bool embedding_reused = false;
+    sam_mm::embedding_source embedding_source = sam_mm::embedding_source::none;
     bool prediction_reused = false;
     bool on_cpu = false;
     bool chunked_attention = false;
@@ -46,6 +56,7 @@ struct result_info {
         info.height = c.height;
         info.mask_size = c.mask_size;
         info.embedding_reused = c.embedding_reused != 0;
+        info.embedding_source = static_cast<sam_mm::embedding_source>(c.embedding_source);
         info.prediction_reused = c.prediction_reused != 0;
         info.on_cpu = c.on_cpu != 0;
         info.chunked_attention = c.chunked_attention != 0;

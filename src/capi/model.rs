@@ -92,6 +92,10 @@ pub unsafe extern "C" fn sam_mm_model_load(
             call.enter(&entry.core)?;
             let (source, precision) = what_to_load(options)?;
             let loaded = Model::load(&entry.core, source, precision)?;
+            if entry.core.embeddings().has_disk() {
+                // The backend's own globals came just now; at the end of the process they go before ours.
+                super::exit::let_go_at_exit();
+            }
             model.write(publish(Arc::new(loaded))?);
             Ok(())
         })
@@ -197,7 +201,12 @@ pub unsafe extern "C" fn sam_mm_model_describe(
 /// [any thread]
 #[unsafe(no_mangle)]
 pub extern "C" fn sam_mm_model_free(model: *mut sam_mm_model) {
-    quiet((), || drop(MODELS.remove(model)));
+    quiet((), || {
+        if let Ok(entry) = MODELS.remove(model) {
+            let core = &entry.core;
+            core.context().prefetch().forget_model(core.id());
+        }
+    });
 }
 
 fn precision(number: u32) -> Result<Precision, Error> {

@@ -82,7 +82,10 @@ void defaults_are_those_of_the_library() {
     CHECK(static_cast<std::int32_t>(none.log_up_to) == b.log_level);
     CHECK(a->embedding_cache_bytes == b.embedding_cache_bytes && a->prediction_cache_bytes == b.prediction_cache_bytes);
     CHECK(a->prediction_cache_entries == b.prediction_cache_entries && a->image_cache_bytes == b.image_cache_bytes);
-    CHECK(a->image_cache_entries == b.image_cache_entries);
+    CHECK(a->image_cache_entries == b.image_cache_entries && a->embedding_host_bytes == b.embedding_host_bytes);
+    CHECK(a->embedding_cache_entries == b.embedding_cache_entries && a->embedding_compress == b.embedding_compress);
+    CHECK(a->embedding_disk_folder == b.embedding_disk_folder && a->embedding_disk_bytes == b.embedding_disk_bytes);
+    CHECK(a->embedding_disk_entries == b.embedding_disk_entries);
 
     const sam_mm_memory_options m = sam_mm::memory_options().to_c();
     const auto n = sam_mm::detail::defaults(sam_mm_memory_options_init);
@@ -105,6 +108,16 @@ void defaults_are_those_of_the_library() {
     const sam_mm_image_desc i = sam_mm::image_view().to_c();
     const auto k = sam_mm::detail::defaults(sam_mm_image_desc_init);
     CHECK(i.format == k.format && i.row_stride == k.row_stride && i.content_id == k.content_id);
+    sam_mm::detail::c_everything_options everything{sam_mm::everything_options()};
+    const sam_mm_everything_options *f = everything.get();
+    const auto g = sam_mm::detail::defaults(sam_mm_everything_options_init);
+    CHECK(f->points_per_side == g.points_per_side && f->points_per_batch == g.points_per_batch);
+    CHECK(f->crop_n_layers == g.crop_n_layers && f->use_m2m == g.use_m2m && f->multimask == g.multimask);
+    CHECK(f->crop_n_points_downscale_factor == g.crop_n_points_downscale_factor && f->point_grids == g.point_grids);
+    CHECK(f->pred_iou_thresh == g.pred_iou_thresh && f->stability_score_thresh == g.stability_score_thresh);
+    CHECK(f->stability_score_offset == g.stability_score_offset && f->mask_threshold == g.mask_threshold);
+    CHECK(f->box_nms_thresh == g.box_nms_thresh && f->crop_nms_thresh == g.crop_nms_thresh && f->on_step == g.on_step);
+    CHECK(f->crop_overlap_ratio == g.crop_overlap_ratio && f->min_mask_region_area == g.min_mask_region_area);
     const sam_mm::detail::c_request request{sam_mm::predict_request()};
     CHECK(request.get()->multimask == sam_mm::detail::defaults(sam_mm_predict_request_init).multimask);
 }
@@ -389,6 +402,7 @@ void memory_is_told_in_values_that_may_be_missing() {
     CHECK(context.memory().embedding_cache > 0);
     const auto embeddings = context.describe_cache(sam_mm::cache::embedding);
     CHECK(embeddings.entries == 1 && embeddings.bytes > 0 && embeddings.misses >= 1 && !embeddings.max_entries);
+    CHECK(context.clear_cache_except(sam_mm::cache::embedding, image) == 0);
     CHECK(context.clear_cache(sam_mm::cache::prediction) > 0);
     const auto report = context.optimize(true);
     CHECK(report.performed && report.embedding_cache_bytes > 0 && report.host_process.has_value());
