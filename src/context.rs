@@ -12,6 +12,8 @@ use crate::cache::image::ImageCache;
 use crate::cache::prediction::PredictionCache;
 use crate::cache::weighted_lru::Limits;
 use crate::callback::refuse_inside;
+use crate::embeddings::disk::DiskOptions;
+use crate::embeddings::{EmbeddingOptions, Embeddings};
 use crate::error::Error;
 use crate::jobs::Jobs;
 use crate::jobs::orders::Oversight;
@@ -26,8 +28,8 @@ use crate::memory::info::MemoryInfo;
 use crate::memory::manager::{MemoryManager, OptimizeReport};
 use crate::memory::probe::ProbeOptions;
 use crate::memory::status::{self, Tier};
-use crate::placed_embeddings::PlacedEmbeddings;
 use crate::prediction::Decoded;
+use crate::prefetch::Prefetcher;
 
 /// Most threads that may be asked for: OpenMP ends the process when it cannot start one.
 const MOST_THREADS: u32 = 1024;
@@ -43,8 +45,16 @@ pub struct Options {
     pub num_threads: u32,
     /// Whether GPUs may use TF32 for matrix products.
     pub allow_tf32: bool,
-    /// Most bytes of embeddings kept, on the device and in host memory each.
+    /// Most bytes of embeddings kept on the device; in host memory where there is no device with a memory of its own.
     pub embedding_cache_bytes: u64,
+    /// Most embeddings kept on the device, and in host memory each.
+    pub embedding_cache_entries: usize,
+    /// Most bytes of embeddings kept in host memory beside a device: of those that left it.
+    pub embedding_host_bytes: u64,
+    /// Whether embeddings are kept on disk, where, and how much of them.
+    pub embedding_disk: Option<DiskOptions>,
+    /// Whether embeddings are kept in half precision, in host memory beside a device and on disk.
+    pub embedding_compress: bool,
     /// Most predictions kept, and most bytes of them.
     pub prediction_cache: Limits,
     /// How many images resized for display are kept, and their bytes together.
@@ -67,6 +77,10 @@ impl Default for Options {
             num_threads: 0,
             allow_tf32: true,
             embedding_cache_bytes: 1 << 30,
+            embedding_cache_entries: usize::MAX,
+            embedding_host_bytes: 1 << 30,
+            embedding_disk: None,
+            embedding_compress: false,
             prediction_cache: Limits {
                 entries: 50,
                 bytes: 64 << 20,
@@ -104,11 +118,12 @@ pub struct Context {
     /// The CPU beside a GPU, opened when something has to run there.
     cpu: Mutex<Option<Device>>,
     memory: Arc<MemoryManager>,
-    embeddings: PlacedEmbeddings,
+    embeddings: Embeddings,
     predictions: Arc<PredictionCache<Decoded>>,
     images: Arc<ImageCache>,
     turnstile: Turnstile,
     jobs: Jobs,
+    prefetch: Prefetcher,
     next_id: AtomicU64,
 }
 
@@ -131,7 +146,8 @@ impl Context {
         let memory = MemoryManager::new(config, warnings, options.probes.clone(), move |event| {
             observer.write_event(event);
         });
-        let embeddings = PlacedEmbeddings::new(options.embedding_cache_bytes);
+        let memory = Arc::new(memory);
+        let embeddings = Self::embeddings_of(&options, &memory, &log);
         embeddings.register(memory.consumers());
         let predictions = Arc::new(PredictionCache::new(options.prediction_cache));
         let consumer: Arc<dyn Consumer> = predictions.clone();
@@ -145,7 +161,7 @@ impl Context {
             embeddings,
             images,
             predictions,
-            memory: Arc::new(memory),
+            memory,
             cpu: Mutex::new(None),
             options,
             log,
@@ -154,8 +170,36 @@ impl Context {
             opening: Mutex::new(()),
             turnstile: Turnstile::default(),
             jobs: Jobs::default(),
+            prefetch: Prefetcher::default(),
             next_id: AtomicU64::new(1),
         })
+    }
+
+    fn embeddings_of(
+        options: &Options,
+        memory: &Arc<MemoryManager>,
+        log: &Arc<ContextLog>,
+    ) -> Embeddings {
+        let limits = |bytes| Limits {
+            entries: options.embedding_cache_entries,
+            bytes,
+        };
+        let embedding_options = EmbeddingOptions {
+            device: limits(options.embedding_cache_bytes),
+            host: limits(options.embedding_host_bytes),
+            disk: options.embedding_disk.clone(),
+            compress: options.embedding_compress,
+        };
+        let (memory, log) = (Arc::downgrade(memory), Arc::clone(log));
+        let host_has_room = move || {
+            let memory = memory.upgrade();
+            memory.is_some_and(|memory| memory.should_cache(Tier::Host).is_ok())
+        };
+        Embeddings::new(
+            &embedding_options,
+            Box::new(host_has_room),
+            Box::new(move |line| log.0.write(Level::Warn, line)),
+        )
     }
 
     /// Where this context writes what happens.
@@ -193,8 +237,14 @@ impl Context {
         &self.jobs
     }
 
+    /// What is encoded before anybody waits for it.
+    pub fn prefetch(&self) -> &Prefetcher {
+        &self.prefetch
+    }
+
     /// Cancels everything that goes on in the background and ends its threads. What was made from the context stays usable.
     pub fn shut_down(&self) {
+        self.prefetch.close();
         self.jobs.close();
     }
 
@@ -209,7 +259,7 @@ impl Context {
     }
 
     /// The embeddings kept.
-    pub fn embeddings(&self) -> &PlacedEmbeddings {
+    pub fn embeddings(&self) -> &Embeddings {
         &self.embeddings
     }
 
@@ -295,6 +345,9 @@ impl Context {
             device: device.clone(),
             log: Arc::clone(&self.log),
         }));
+        if self.memory.has_device() {
+            self.embeddings.has_device();
+        }
         Ok(Runtime {
             device_name: device.name().to_string(),
             device,

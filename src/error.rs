@@ -121,6 +121,11 @@ impl Error {
         }
     }
 
+    /// Whether memory was too short, on the device or in the host: less work at once may succeed.
+    pub fn is_out_of_memory(&self) -> bool {
+        self.code() == abi::SAM_MM_ERR_OUT_OF_MEMORY
+    }
+
     /// Whether it only says that somebody asked to stop.
     pub fn is_cancelled(&self) -> bool {
         self.code() == abi::SAM_MM_ERR_CANCELLED

@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::backend::{Checkpoint, Device, Element, ModelInfo, Precision, Resize};
 use crate::callback::refuse_inside;
 use crate::context::Context;
+use crate::embeddings::disk::{Contents, DiskModel, backend_key};
 use crate::error::Error;
 use crate::image::{Image, ImageKey, ModelInput, ResizeMode, SampleType, preprocess, resized_size};
 use crate::jobs::orders::{Orders, Oversight};
@@ -96,6 +97,7 @@ impl Model {
         } else {
             Tier::Host
         };
+        let contents = contents_of(context, &source);
         let start = Instant::now();
         let operation = context.operation(tier, Oversight::of(orders));
         let loaded = runtime
@@ -112,9 +114,19 @@ impl Model {
                 info.family, info.variant, info.parameters
             )
         });
+        let id = context.fresh_id();
+        if let Some(contents) = contents {
+            let kept = DiskModel {
+                contents,
+                backend: backend_key(runtime.backend_name(), runtime.backend_version()),
+                precision,
+                embedding_bytes: model.info().embedding_bytes,
+            };
+            context.embeddings().add_model(id, kept);
+        }
         Ok(Self {
             context: Arc::clone(context),
-            id: context.fresh_id(),
+            id,
             name,
             precision,
             device_name: runtime.device_name().to_owned(),
@@ -267,8 +279,13 @@ impl Model {
     }
 
     /// Whether an operation may move to the CPU.
-    fn falls_back(&self) -> bool {
+    pub(crate) fn falls_back(&self) -> bool {
         self.context.options().cpu_fallback && !matches!(self.reloadable, Reloadable::No)
+    }
+
+    /// What its weights are in now.
+    pub(crate) fn weights(&self) -> Precision {
+        self.primary.precision()
     }
 
     /// Whose memory it takes when all is well.
@@ -327,10 +344,23 @@ impl Model {
     }
 }
 
+/// What tells the checkpoint from others, where embeddings are kept on disk. The state of a file is that before it is
+/// loaded.
+fn contents_of(context: &Context, source: &Source<'_>) -> Option<Contents> {
+    if !context.embeddings().has_disk() {
+        return None;
+    }
+    Some(match source {
+        Source::File(path) => Contents::of_file(path.clone()),
+        Source::Bytes(bytes) => Contents::of_bytes(bytes),
+        Source::Demo => Contents::of_bytes(DEMO_MODEL),
+    })
+}
+
 impl Drop for Model {
     fn drop(&mut self) {
         let (embeddings, predictions) = (self.context.embeddings(), self.context.predictions());
-        embeddings.remove_where(|key| key.model == self.id);
+        embeddings.remove_model(self.id);
         predictions.remove_where(|key| key.model == self.id);
     }
 }

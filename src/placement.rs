@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::backend::{self, Embedding, Operation, Precision};
+use crate::embeddings::packed::Packed;
 use crate::error::Error;
 use crate::memory::plan::{Candidate, Way, Work};
 use crate::memory::status::Tier;
@@ -111,6 +112,23 @@ impl Placement {
             None => then,
         };
         in_passing.max((to_run + then).saturating_sub(bytes))
+    }
+
+    /// An embedding of bytes that this model exported here or elsewhere.
+    ///
+    /// # Errors
+    /// What the backend says.
+    pub fn import_packed(
+        self: &Arc<Self>,
+        packed: &Packed,
+        operation: &Operation,
+    ) -> Result<PlacedEmbedding, Error> {
+        Ok(PlacedEmbedding {
+            placement: Arc::clone(self),
+            precision: packed.precision,
+            tried_better: packed.tried_better,
+            embedding: self.model.import(&packed.bytes, operation)?,
+        })
     }
 
     /// The same image embedding at another place, bit for bit.

@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
+use crate::embeddings::Source;
 use crate::error::Error;
 use crate::mask::{Bitmask, Extent, LogitMask, Upsampler};
 use crate::memory::execute::Ran;
@@ -49,6 +50,8 @@ pub struct Prediction {
     pub timings: Timings,
     /// How the image was encoded; `None` when that was not needed.
     pub encode_ran: Option<Ran>,
+    /// Where the embedding was; `None` when none was needed.
+    pub embedding_source: Option<Source>,
     decoded: Arc<Decoded>,
     made: Vec<Made>,
 }
@@ -93,6 +96,22 @@ impl Decoded {
         (&mut self.logits, &mut self.scores)
     }
 
+    /// Predicted IoU of all masks, object after object.
+    pub(crate) fn scores(&self) -> &[f32] {
+        &self.scores
+    }
+
+    /// Low-resolution logits of a mask there is, row by row.
+    pub(crate) fn mask_logits(&self, index: usize) -> &[f32] {
+        let cells = self.mask_size * self.mask_size;
+        &self.logits[index * cells..][..cells]
+    }
+
+    /// The way from the logits to the image.
+    pub(crate) fn upsampler(&self) -> &Upsampler {
+        &self.upsampler
+    }
+
     /// The first value that is no number: which it is, of which mask, and the value.
     pub fn not_finite(&self) -> Option<(&'static str, usize, f32)> {
         // Without a way out of the loop the compiler makes it one of vectors.
@@ -132,6 +151,7 @@ impl Prediction {
         Self {
             timings,
             encode_ran,
+            embedding_source: None,
             decoded,
             made: (0..count).map(|_| Made::default()).collect(),
         }
@@ -166,8 +186,7 @@ impl Prediction {
     /// Low-resolution logits of a mask, row by row.
     pub fn logits(&self, index: usize) -> Result<&[f32], Error> {
         self.check(index)?;
-        let cells = self.mask_size * self.mask_size;
-        Ok(&self.logits[index * cells..][..cells])
+        Ok(self.mask_logits(index))
     }
 
     /// The mask of an object with the highest predicted IoU.

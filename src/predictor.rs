@@ -19,14 +19,16 @@ use std::time::Instant;
 use crate::backend::{self, MaskBuffers, PixelData, Pixels, Precision};
 use crate::cache::{embedding, prediction};
 use crate::callback::refuse_inside;
+use crate::embeddings::packed::Packed;
+use crate::embeddings::{Source, bring_up};
 use crate::error::Error;
 use crate::image::{ImageKey, ModelInput, Samples};
 use crate::jobs::orders::{Orders, Oversight, Ticks};
 use crate::jobs::progress::Stage;
 use crate::jobs::turnstile::Turn;
 use crate::memory::analytics::Cache;
-use crate::memory::execute::{Ran, execute};
-use crate::memory::plan::{Way, Work};
+use crate::memory::execute::{Fit, Ran, execute, execute_modestly, fit};
+use crate::memory::plan::{Candidate, Way, Work, equal_to_best};
 use crate::memory::recovery::Rung;
 use crate::memory::status::Tier;
 use crate::model::Model;
@@ -95,7 +97,8 @@ pub fn predict_checked(
         count(model, image, Cache::Prediction, false);
         orders.enter(Stage::Decoding, DECODING)?;
         let oversight = Oversight::in_turn(orders, turn);
-        let (decoded, decode_ms) = timed(|| decode(model, image, (&encoded, prompts), &oversight))?;
+        let (decoded, decode_ms) =
+            timed(|| decode(model, image, (&encoded, prompts), &oversight, Reach::All))?;
         let decoded = Arc::new(decoded);
         keep_if_memory_allows(model, key.clone(), &encoded.embedding, &decoded);
         tell_decoded(model, image, &decoded, decode_ms);
@@ -132,6 +135,7 @@ fn in_turn<T>(
 pub struct Encoded {
     key: embedding::Key,
     embedding: Arc<PlacedEmbedding>,
+    source: Source,
     /// What encoding took; `None` when the embedding had been kept.
     encoding: Option<Encoding>,
 }
@@ -150,7 +154,9 @@ impl Encoded {
             decode_ms: Some(decode_ms),
         };
         let encode_ran = self.encoding.map(|encoding| encoding.ran);
-        Prediction::new(decoded, timings, encode_ran)
+        let mut prediction = Prediction::new(decoded, timings, encode_ran);
+        prediction.embedding_source = Some(self.source);
+        prediction
     }
 }
 
@@ -171,13 +177,85 @@ pub fn encode_with(
     orders.enter(Stage::Reading, 0.0)?;
     let input = identify(model, image)?;
     let key = embedding_key(model, image.key());
-    let kept = model.context().embeddings().get(key);
+    let kept = model.context().embeddings().live(key);
     if let Some(kept) = kept.filter(|kept| needs_no_better(model, kept)) {
-        return Ok(found(model, image, key, kept));
+        return Ok(found(model, image, (key, kept), orders));
     }
     in_turn(model, image, orders, |turn| {
         encode_in_turn(model, image, input.as_ref(), (orders, turn))
     })
+}
+
+/// What came of prefetching an image.
+pub enum Prefetched {
+    /// It is kept, now or from before.
+    IsThere,
+    /// Somebody more urgent came, and nothing was made.
+    GaveWay,
+}
+
+/// Encodes an image that nobody waits for, once, unless it is kept already.
+pub(crate) fn prefetch(
+    model: &Model,
+    image: &RegisteredImage,
+    orders: &Orders,
+) -> Result<Prefetched, Error> {
+    let input = identify(model, image)?;
+    let turn = model.turn(image.key(), orders)?;
+    match encode_in_turn(model, image, input.as_ref(), (orders, &turn)) {
+        Ok(_) => Ok(Prefetched::IsThere),
+        Err(error) if error.is_cancelled() && turn.signs().gave_way() => Ok(Prefetched::GaveWay),
+        Err(error) => Err(error),
+    }
+}
+
+/// Which ways an operation may be run in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// All.
+    All,
+    /// Those that give the same result within rounding as the best one: neither half precision nor the CPU in its place.
+    SameResult,
+}
+
+/// Decodes prompts on an embedding of the image for somebody who will not ask for the same again: nothing is kept. It is
+/// one turn with the model, so that others come in between.
+pub(crate) fn decode_once(
+    model: &Model,
+    image: &RegisteredImage,
+    (encoded, prompts): (&Encoded, &Prompts),
+    reach: Reach,
+    orders: &Orders,
+) -> Result<Decoded, Error> {
+    refuse_inside("a prediction")?;
+    in_turn(model, image, orders, |turn| {
+        let oversight = Oversight::in_turn(orders, turn);
+        let objects = (encoded, prompts);
+        let (decoded, decode_ms) = timed(|| decode(model, image, objects, &oversight, reach))?;
+        tell_decoded(model, image, &decoded, decode_ms);
+        Ok(decoded)
+    })
+}
+
+/// How the decoding of so many objects would fit in memory now; in host memory, with the logits that come out.
+pub(crate) fn decode_fit(
+    model: &Model,
+    encoded: &Encoded,
+    num_objects: u32,
+    multimask: bool,
+) -> Result<Fit, Error> {
+    let precision = decoding_precision(model, &encoded.embedding)?;
+    let lies_in = encoded.embedding.placement.tier();
+    let mut candidates = model.candidates(Work::Decode, num_objects, lies_in, precision)?;
+    let info = model.info();
+    let masks = u64::from(num_objects) * u64::from(info.masks_per_object(multimask));
+    let logits = masks * 4 * u64::from(info.mask_size).pow(2);
+    for candidate in &mut candidates {
+        if candidate.way.tier == Tier::Host {
+            candidate.needed = candidate.needed.saturating_add(logits);
+        }
+    }
+    Ok(fit(model.context().memory(), &candidates))
 }
 
 /// Has the key of an image computed where there is none yet. That reads all pixels; meanwhile the model's input is made,
@@ -201,42 +279,109 @@ fn encode_in_turn(
 ) -> Result<Encoded, Error> {
     let key = embedding_key(model, image.key());
     if let Some(kept) = kept_embedding(model, key)? {
-        return Ok(found(model, image, key, kept));
+        return Ok(found(model, image, (key, kept), orders));
     }
-    count(model, image, Cache::Embedding, false);
+    let oversight = Oversight::in_turn(orders, turn);
+    let is_good = |kept: &Packed| serves(model, kept.precision, kept.tried_better);
+    if let Some((kept, source)) = bring_up(model, key, is_good, &oversight)? {
+        note_made(model, key, &kept, orders);
+        return Ok(found_in(source, model, image, (key, kept), orders));
+    }
+    if !orders.modest {
+        count(model, image, Cache::Embedding, false);
+        count_tiers(model, Source::Encoded);
+    }
     orders.enter(Stage::Encoding, ENCODING)?;
     let steps = model.ticks_to_encode.load(Ordering::Relaxed);
     let part = (ENCODING, DECODING);
     let ticks = Arc::new(Ticks::new(orders, Stage::Encoding, part, steps));
-    let oversight = Oversight::in_turn(orders, turn)
-        .for_others_too()
-        .counted_by(&ticks);
+    let oversight = oversight.for_others_too().counted_by(&ticks);
     let ((embedding, ran), milliseconds) = timed(|| run_encoder(model, image, input, &oversight))?;
     model.ticks_to_encode.store(ticks.seen(), Ordering::Relaxed);
     let embedding = Arc::new(embedding);
     let embeddings = model.context().embeddings();
     embeddings.insert(key, Arc::clone(&embedding));
+    note_made(model, key, &embedding, orders);
     tell(model, image, "encoded", milliseconds, &ran);
     // It may have gone on for others alone.
     orders.cancel.check()?;
     Ok(Encoded {
         key,
         embedding,
+        source: Source::Encoded,
         encoding: Some(Encoding { milliseconds, ran }),
     })
+}
+
+/// What was made for later is told apart until it is used. Before the turn ends: whoever waits for it uses it next.
+fn note_made(
+    model: &Model,
+    key: embedding::Key,
+    embedding: &Arc<PlacedEmbedding>,
+    orders: &Orders,
+) {
+    if orders.modest {
+        model.context().prefetch().made(key, embedding);
+    }
 }
 
 fn found(
     model: &Model,
     image: &RegisteredImage,
-    key: embedding::Key,
-    embedding: Arc<PlacedEmbedding>,
+    (key, embedding): (embedding::Key, Arc<PlacedEmbedding>),
+    orders: &Orders,
 ) -> Encoded {
-    count(model, image, Cache::Embedding, true);
+    let source = match embedding.placement.tier() {
+        Tier::Device => Source::Device,
+        Tier::Host => Source::Host,
+    };
+    found_in(source, model, image, (key, embedding), orders)
+}
+
+fn found_in(
+    source: Source,
+    model: &Model,
+    image: &RegisteredImage,
+    (key, embedding): (embedding::Key, Arc<PlacedEmbedding>),
+    orders: &Orders,
+) -> Encoded {
+    // What is made for later is neither asked for nor used.
+    if !orders.modest {
+        model.context().prefetch().used(key);
+        count(model, image, Cache::Embedding, true);
+        count_tiers(model, source);
+    }
     Encoded {
         key,
         embedding,
+        source,
         encoding: None,
+    }
+}
+
+/// The tiers are asked one after the other, each only when the one before has nothing.
+fn count_tiers(model: &Model, source: Source) {
+    let context = model.context();
+    let analytics = context.memory().analytics();
+    let tiers = [
+        (
+            Cache::EmbeddingDevice,
+            Source::Device,
+            context.memory().has_device(),
+        ),
+        (Cache::EmbeddingHost, Source::Host, true),
+        (
+            Cache::EmbeddingDisk,
+            Source::Disk,
+            context.embeddings().has_disk(),
+        ),
+    ];
+    for (cache, its_source, _) in tiers.into_iter().filter(|&(_, _, there)| there) {
+        let hit = source == its_source;
+        analytics.looked_up(cache, hit);
+        if hit {
+            return;
+        }
     }
 }
 
@@ -252,11 +397,16 @@ fn kept_embedding(
     model: &Model,
     key: embedding::Key,
 ) -> Result<Option<Arc<PlacedEmbedding>>, Error> {
-    let Some(kept) = model.context().embeddings().get(key) else {
+    let Some(kept) = model.context().embeddings().live(key) else {
         return Ok(None);
     };
-    let good = needs_no_better(model, &kept) || kept.precision == model.precision_now()?;
+    let good = serves(model, kept.precision, kept.tried_better)?;
     Ok(good.then_some(kept))
+}
+
+/// Whether nothing better than such an embedding could be had now.
+fn serves(model: &Model, precision: Precision, tried_better: bool) -> Result<bool, Error> {
+    Ok(model.is_as_asked(precision) || tried_better || precision == model.precision_now()?)
 }
 
 /// Whether an embedding is as good as it will get, however much memory there is.
@@ -305,9 +455,23 @@ fn run_encoder(
             embedding,
         })
     };
-    let (mut made, ran) = execute(context.memory(), "encode", &candidates, attempt)?;
+    let (mut made, ran) = if oversight.is_modest() {
+        let as_it_is = || Ok(without_changes(model, candidates()?));
+        execute_modestly(context.memory(), "encode", &as_it_is, attempt)?
+    } else {
+        execute(context.memory(), "encode", &candidates, attempt)?
+    };
     made.tried_better = ran.recovered_by == Some(Rung::LowerPrecision);
     Ok((made, ran))
+}
+
+/// The ways that leave the weights where and as they are.
+fn without_changes(model: &Model, mut candidates: Vec<Candidate>) -> Vec<Candidate> {
+    let weights = model.weights();
+    candidates.retain(|candidate| {
+        candidate.way.tier == model.tier() && candidate.way.plan.precision == weights
+    });
+    candidates
 }
 
 /// Asked before an operation begins, as the backend does once it runs.
@@ -379,6 +543,7 @@ fn decode(
     image: &RegisteredImage,
     (encoded, prompts): (&Encoded, &Prompts),
     oversight: &Oversight,
+    reach: Reach,
 ) -> Result<Decoded, Error> {
     let mut decoded = Decoded::blank(model, image.size(), prompts)?;
     let (logits, scores) = decoded.buffers();
@@ -404,7 +569,13 @@ fn decode(
     let lies_in = encoded.embedding.placement.tier();
     let precision = decoding_precision(model, &encoded.embedding)?;
     let num_objects = prompts.num_objects() as u32;
-    let candidates = || model.candidates(Work::Decode, num_objects, lies_in, precision);
+    let candidates = || {
+        let all = model.candidates(Work::Decode, num_objects, lies_in, precision)?;
+        Ok(match reach {
+            Reach::All => all,
+            Reach::SameResult => equal_to_best(&all).to_vec(),
+        })
+    };
     let context = model.context();
     let ((), ran) = execute(context.memory(), "decode", &candidates, |way| {
         go_on(oversight)?;
@@ -431,8 +602,7 @@ fn check_finite(
     let Some((what, mask, value)) = decoded.not_finite() else {
         return Ok(());
     };
-    let embeddings = model.context().embeddings();
-    embeddings.remove_where(|key| key == encoded.key);
+    model.context().embeddings().remove(encoded.key);
     Err(Error::NotFinite {
         model: model.name().to_owned(),
         what,
@@ -515,7 +685,8 @@ fn lie_in(
     let placement = model.placement(tier, oversight)?;
     let operation = context.operation(tier, oversight.clone());
     let moved = Arc::new(placement.import(&encoded.embedding, &operation)?);
-    context.embeddings().insert(encoded.key, Arc::clone(&moved));
+    let embeddings = context.embeddings();
+    embeddings.insert_again(encoded.key, Arc::clone(&moved));
     Ok(moved)
 }
 

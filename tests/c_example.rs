@@ -256,16 +256,10 @@ fn files_that_cannot_be_read_or_written_are_named() {
 /// The sanitizers see the example's own code; valgrind sees what the library does with memory as well.
 #[test]
 fn valgrind_finds_nothing() {
-    let found = Command::new("valgrind").arg("--version").output();
-    assert!(
-        found.is_ok_and(|output| output.status.success()),
-        "valgrind is missing (Debian, Ubuntu: apt install valgrind); `.ci/run` installs it"
-    );
     let example = Example::new();
     let picture = example.picture("picture.ppm", 90, 50);
     let program = library::program(&c::sources_in("examples/c"), &[]);
-    let mut command = library::command(Path::new("valgrind"), example.home.path());
-    command.args(valgrind_flags()).arg(program);
+    let mut command = library::under_valgrind(&program, example.home.path());
     example.add_arguments(
         &mut command,
         &[
@@ -278,16 +272,4 @@ fn valgrind_finds_nothing() {
         ],
     );
     report(&command.output().unwrap());
-}
-
-/// What valgrind finds ends with this status. Only what nothing points to any more is a leak: a plugin stays loaded for as
-/// long as the process, with what it keeps in its globals.
-fn valgrind_flags() -> [&'static str; 5] {
-    [
-        "--quiet",
-        "--error-exitcode=99",
-        "--leak-check=full",
-        "--show-leak-kinds=definite,indirect",
-        "--errors-for-leak-kinds=definite,indirect",
-    ]
 }

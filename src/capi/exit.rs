@@ -1,10 +1,11 @@
-//! The end of the process: jobs that still run leave their backend before its globals go.
+//! The end of the process: what still runs in the background leaves their backend before its globals go.
 
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::callback::silence_for_good;
-use crate::jobs::pool::let_go_of_everything;
+use crate::jobs::leaving::let_go_of_everything;
 
 /// How long a process that ends waits for them; a block of a large model on the CPU takes a part of that.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -12,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// More calls are of no use: what runs at the end in reverse order of registration has its place by then.
 const MOST: u32 = 8;
 
-/// From now on, running jobs are told to stop when the process ends by `exit` or by returning from `main`, and get a moment
+/// From now on, jobs and prefetching are told to stop when the process ends by `exit` or by returning from `main`, and get a moment
 /// to do so. Destroying the contexts before that is better: it waits for as long as it takes.
 pub fn let_go_at_exit() {
     static CALLS: AtomicU32 = AtomicU32::new(0);
@@ -23,6 +24,12 @@ pub fn let_go_at_exit() {
     // SAFETY: a function of ours without arguments that unwinds nowhere. Where it cannot be registered, nothing is lost but
     // this courtesy.
     unsafe { libc::atexit(let_go) };
+}
+
+/// [`let_go_at_exit`], the first time only.
+pub fn let_go_at_exit_once() {
+    static FIRST: Once = Once::new();
+    FIRST.call_once(let_go_at_exit);
 }
 
 extern "C" fn let_go() {

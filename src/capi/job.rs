@@ -2,14 +2,15 @@
 
 use std::ffi::c_void;
 use std::path::PathBuf;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::{call, call_init, clear, quiet};
 use super::context::{CONTEXTS, sam_mm_context};
 use super::display::{DISPLAYS, sam_mm_display, sam_mm_display_options, scaling};
 use super::error::sam_mm_error;
-use super::exit::let_go_at_exit;
+use super::everything::{self, sam_mm_everything_options, sam_mm_mask_set};
+use super::exit::{let_go_at_exit, let_go_at_exit_once};
 use super::handle::Table;
 use super::image::{IMAGES, sam_mm_image};
 use super::log::UserData;
@@ -19,6 +20,7 @@ use super::result::{RESULTS, sam_mm_result};
 use super::structs::{self, c_struct};
 use crate::context::Context;
 use crate::error::Error;
+use crate::everything::{Step, segment_everything_with};
 use crate::jobs::completion::Callback;
 use crate::jobs::job::{Body, Job, JobState, Kind, Output};
 use crate::jobs::progress::Stage;
@@ -44,6 +46,8 @@ pub const SAM_MM_JOB_KIND_ENCODE: u32 = 1;
 pub const SAM_MM_JOB_KIND_PREDICT: u32 = 2;
 /// A job of `sam_mm_job_submit_process`.
 pub const SAM_MM_JOB_KIND_PROCESS: u32 = 3;
+/// A job of `sam_mm_job_submit_everything`.
+pub const SAM_MM_JOB_KIND_EVERYTHING: u32 = 4;
 
 /// It waits for a thread, or for its turn with the model.
 pub const SAM_MM_JOB_STAGE_WAITING: u32 = 0;
@@ -233,6 +237,42 @@ pub unsafe extern "C" fn sam_mm_job_submit_process(
     }
 }
 
+/// Submits what `sam_mm_image_segment_everything` does. The options are checked and copied; model and image may be freed
+/// afterwards. Its `on_step` is called on a thread of the context. The masks come from `sam_mm_job_take_mask_set`.
+/// [any thread]
+///
+/// # Safety
+/// As for `sam_mm_image_segment_everything` and `sam_mm_job_submit_model_load`; `on_step` may be called until the job has
+/// ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sam_mm_job_submit_everything(
+    model: *mut sam_mm_model,
+    image: *mut sam_mm_image,
+    options: *const sam_mm_everything_options,
+    job_options: *const sam_mm_job_options,
+    job: *mut *mut sam_mm_job,
+    error: *mut *mut sam_mm_error,
+) -> i32 {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        call(error, |call| {
+            clear("job", job, std::ptr::null_mut())?;
+            let model = Arc::clone(&MODELS.get(model)?.core);
+            let image = IMAGES.get(image)?;
+            let context = Arc::clone(model.context());
+            call.enter(&context)?;
+            let (options, teller) = everything::what_to_find(options)?;
+            crate::everything::check(&model, &image, &options)?;
+            let body: Body = Box::new(move |orders| {
+                let mut watch = |step: &Step<'_>| teller.tell(step, image.size());
+                let found = segment_everything_with(&model, &image, &options, orders, &mut watch)?;
+                Ok(Output::Everything(Box::new(found)))
+            });
+            submit((&context, Kind::Everything), job_options, job, body)
+        })
+    }
+}
+
 /// A job as it is at this moment.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -281,6 +321,7 @@ pub unsafe extern "C" fn sam_mm_job_describe(
                 Kind::Encode => SAM_MM_JOB_KIND_ENCODE,
                 Kind::Predict => SAM_MM_JOB_KIND_PREDICT,
                 Kind::Process => SAM_MM_JOB_KIND_PROCESS,
+                Kind::Everything => SAM_MM_JOB_KIND_EVERYTHING,
             };
             answer.state = state_number(state);
             answer.stage = stage_number(stage);
@@ -453,6 +494,28 @@ pub unsafe extern "C" fn sam_mm_job_take_display(
     }
 }
 
+/// Takes the masks of an everything job; as `sam_mm_job_take_result`. [any thread]
+///
+/// # Safety
+/// `masks` and `error` are NULL or valid places.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sam_mm_job_take_mask_set(
+    job: *mut sam_mm_job,
+    masks: *mut *mut sam_mm_mask_set,
+    error: *mut *mut sam_mm_error,
+) -> i32 {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        call(error, |_| {
+            clear("masks", masks, std::ptr::null_mut())?;
+            if let Output::Everything(found) = JOBS.get(job)?.take(Kind::Everything)? {
+                masks.write(everything::publish(*found)?);
+            }
+            Ok(())
+        })
+    }
+}
+
 /// Frees a job, and a result that was not taken. One that has not ended is cancelled and not waited for. Its callback is not
 /// running any more when this returns, and is not called later; but from inside a callback it is not waited for. NULL and
 /// jobs freed before are ignored. [any thread]
@@ -486,8 +549,7 @@ unsafe fn submit(
         drop(JOBS.remove(handle));
         return Err(refused);
     }
-    static FIRST: Once = Once::new();
-    FIRST.call_once(let_go_at_exit);
+    let_go_at_exit_once();
     // SAFETY: as promised by the caller.
     unsafe { job.write(handle) };
     Ok(())

@@ -197,7 +197,12 @@ pub unsafe extern "C" fn sam_mm_model_describe(
 /// [any thread]
 #[unsafe(no_mangle)]
 pub extern "C" fn sam_mm_model_free(model: *mut sam_mm_model) {
-    quiet((), || drop(MODELS.remove(model)));
+    quiet((), || {
+        if let Ok(entry) = MODELS.remove(model) {
+            let core = &entry.core;
+            core.context().prefetch().forget_model(core.id());
+        }
+    });
 }
 
 fn precision(number: u32) -> Result<Precision, Error> {

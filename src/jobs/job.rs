@@ -9,6 +9,7 @@ use sam_mm_backend_abi::abi;
 use crate::callback::refuse_inside;
 use crate::context::Context;
 use crate::error::Error;
+use crate::everything::Everything;
 use crate::image::display::DisplayImage;
 use crate::model::Model;
 use crate::panics;
@@ -31,6 +32,8 @@ pub enum Kind {
     Predict,
     /// An image for display.
     Process,
+    /// Everything in an image.
+    Everything,
 }
 
 impl fmt::Display for Kind {
@@ -40,6 +43,7 @@ impl fmt::Display for Kind {
             Self::Encode => "encode",
             Self::Predict => "predict",
             Self::Process => "process",
+            Self::Everything => "everything",
         })
     }
 }
@@ -54,6 +58,8 @@ pub enum Output {
     Prediction(Box<Prediction>),
     /// Of a process.
     Display(Arc<DisplayImage>),
+    /// Of an everything.
+    Everything(Box<Everything>),
 }
 
 /// Where a job is.
@@ -230,12 +236,16 @@ impl Job {
     /// result was taken before is refused.
     pub fn take(&self, kind: Kind) -> Result<Output, Error> {
         if kind != self.kind {
-            let article = if self.kind == Kind::Encode { "an" } else { "a" };
+            let article = match self.kind {
+                Kind::Encode | Kind::Everything => "an",
+                _ => "a",
+            };
             let instead = match self.kind {
                 Kind::ModelLoad => "its result is a model (sam_mm_job_take_model)",
                 Kind::Encode => "it has no result to take: the embedding is kept",
                 Kind::Predict => "its result is a sam_mm_result (sam_mm_job_take_result)",
                 Kind::Process => "its result is a sam_mm_display (sam_mm_job_take_display)",
+                Kind::Everything => "its result is a sam_mm_mask_set (sam_mm_job_take_mask_set)",
             };
             let reason = format!("{} is {article} {} job; {instead}", self.id, self.kind);
             return Err(Error::invalid_argument("job", reason));

@@ -5,6 +5,7 @@
 pub mod cancel;
 pub mod completion;
 pub mod job;
+pub mod leaving;
 pub mod orders;
 pub mod pool;
 pub mod progress;

@@ -15,6 +15,9 @@ use super::turnstile::{Signs, Turn, Urgency};
 pub struct Orders {
     /// How soon it is wanted.
     pub urgency: Urgency,
+    /// Whether it is not to cost anybody anything: nobody gives memory back for it, and when memory runs out all the same, that
+    /// is its end.
+    pub modest: bool,
     /// Who may stop it.
     pub cancel: CancelToken,
     /// Who is told.
@@ -27,6 +30,7 @@ impl Orders {
         let cancel = CancelToken::new();
         Self {
             urgency: Urgency::default(),
+            modest: false,
             progress: Some(Progress::new(whose, Arc::clone(events), cancel.clone())),
             cancel,
         }
@@ -64,6 +68,7 @@ impl Oversight {
     pub fn of(orders: &Orders) -> Self {
         Self {
             cancel: orders.cancel.clone(),
+            modest: orders.modest,
             ..Self::default()
         }
     }
@@ -82,11 +87,6 @@ impl Oversight {
             for_others: true,
             ..self
         }
-    }
-
-    /// The same, and nobody gives memory back for it.
-    pub fn modest(self, modest: bool) -> Self {
-        Self { modest, ..self }
     }
 
     /// The same, and each question of the backend counts as a step ahead.

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
 use crate::callback::is_inside;
 use crate::error::Error;
 
 use super::job::Job;
+use super::leaving::{self, Leaving};
 
 /// Most threads at once. Models do one thing at a time; beyond a few, threads would only wait for them.
 const MOST_THREADS: usize = 4;
@@ -31,16 +31,12 @@ struct State {
     closed: bool,
 }
 
-/// Every pool of the process, for its end.
-static POOLS: Mutex<Vec<Weak<Pool>>> = Mutex::new(Vec::new());
-
 impl Pool {
     /// A pool without threads.
     pub fn new() -> Arc<Self> {
         let pool = Arc::new(Self::default());
-        let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
-        pools.retain(|known| known.strong_count() > 0);
-        pools.push(Arc::downgrade(&pool));
+        let itself: Weak<Self> = Arc::downgrade(&pool);
+        leaving::register(itself);
         pool
     }
 
@@ -126,9 +122,7 @@ impl Pool {
     /// Cancels all jobs and ends the threads. When this returns they have ended and every callback was called; but from
     /// inside a callback, or on one of them, nothing is waited for.
     pub fn close(&self) {
-        self.lock().closed = true;
-        self.cancel_all();
-        self.changed.notify_all();
+        self.stop();
         if is_inside() {
             return;
         }
@@ -148,30 +142,20 @@ impl Pool {
         }
     }
 
-    fn is_busy(&self) -> bool {
-        let state = self.lock();
-        state.busy > 0 || !state.line.is_empty()
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The process ends: tells all jobs of all contexts to stop, and gives them so long to leave their backend, whose own
-/// globals go next.
-pub fn let_go_of_everything(patience: Duration) {
-    let pools: Vec<_> = {
-        let pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
-        pools.iter().filter_map(Weak::upgrade).collect()
-    };
-    let end = Instant::now() + patience;
-    for pool in &pools {
-        pool.lock().closed = true;
-        pool.cancel_all();
-        pool.changed.notify_all();
+impl Leaving for Pool {
+    fn stop(&self) {
+        self.lock().closed = true;
+        self.cancel_all();
+        self.changed.notify_all();
     }
-    while pools.iter().any(|pool| pool.is_busy()) && Instant::now() < end {
-        thread::sleep(Duration::from_millis(1));
+
+    fn is_busy(&self) -> bool {
+        let state = self.lock();
+        state.busy > 0 || !state.line.is_empty()
     }
 }

@@ -6,7 +6,7 @@ use crate::error::Error;
 
 use super::events::EventKind;
 use super::manager::MemoryManager;
-use super::plan::{Candidate, Choice, NoPlanFits, Supply, Way, choose};
+use super::plan::{Candidate, Choice, NoPlanFits, Supply, Way, choose, equal_to_best};
 use super::recovery::{
     self, Attempt, Failure, Need, RecoveryRecord, Rung, RungRecord, Rungs, backend_need,
 };
@@ -87,6 +87,28 @@ pub type Candidates<'a> = dyn Fn() -> Result<Vec<Candidate>, Error> + 'a;
 pub fn foresee(manager: &MemoryManager, candidates: &[Candidate]) -> Option<Way> {
     let (supply, _) = manager.supply();
     Some(choose(candidates, &supply).ok()?.way)
+}
+
+/// How an operation fits in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// As things are.
+    AsIs,
+    /// After caches gave something back.
+    AfterRelease,
+    /// Not in a way that gives the same result.
+    No,
+}
+
+/// How an operation would fit now when it is run in one of the ways that give the same result within rounding as the best
+/// one.
+pub fn fit(manager: &MemoryManager, candidates: &[Candidate]) -> Fit {
+    let (supply, _) = manager.supply();
+    match choose(equal_to_best(candidates), &supply) {
+        Ok(choice) if choice.release == 0 => Fit::AsIs,
+        Ok(_) => Fit::AfterRelease,
+        Err(_) => Fit::No,
+    }
 }
 
 fn planned<T>(

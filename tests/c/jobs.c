@@ -1,4 +1,4 @@
-/* Jobs, from the side of a C caller. Takes the path of a fake backend (tests/fake_backend), and "all", or "exit" to end the
+/* Jobs and prefetching, from the side of a C caller. Takes the path of a fake backend (tests/fake_backend), and "all", or "exit" to end the
  * process while a job runs. Exits with 1 and the line of a check that failed. */
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
@@ -395,6 +395,67 @@ static void progress_is_told_and_can_stop_the_work(sam_mm_context *context, sam_
     sam_mm_image_free(image);
 }
 
+/* ---- prefetching -------------------------------------------------------------------------------------------------- */
+
+static sam_mm_prefetch_info prefetch_of(sam_mm_context *context) {
+    sam_mm_prefetch_info info = {.struct_size = sizeof info};
+    OK(sam_mm_prefetch_describe(context, &info, &error));
+    return info;
+}
+
+static void until_prefetched(sam_mm_context *context, uint64_t done) {
+    while (prefetch_of(context).done < done) {
+        pause_a_moment();
+    }
+}
+
+static void images_that_are_coming_are_encoded(sam_mm_context *context, sam_mm_model *model) {
+    sam_mm_image *here = new_image(context), *coming = new_image(context), *gone = new_image(context);
+    sam_mm_prompt prompt;
+    sam_mm_predict_request request = a_click(&prompt);
+    sam_mm_result_info info = {.struct_size = sizeof info};
+    sam_mm_prefetch_info prefetch = {.struct_size = sizeof prefetch};
+    sam_mm_result *result;
+    FAILS(sam_mm_prefetch_add(NULL, here, 0, &error), SAM_MM_ERR_INVALID_HANDLE, "sam_mm_model");
+    FAILS(sam_mm_prefetch_add(model, NULL, 0, &error), SAM_MM_ERR_INVALID_HANDLE, "sam_mm_image");
+    FAILS(sam_mm_prefetch_describe(NULL, &prefetch, &error), SAM_MM_ERR_INVALID_HANDLE, "sam_mm_context");
+    OK(sam_predict(model, here, &request, &result, &error));
+    sam_mm_result_free(result);
+    script("block encode");
+    OK(sam_mm_prefetch_add(model, coming, 0, &error));
+    until_it_blocks("waiting.encode");
+    OK(sam_mm_prefetch_add(model, gone, -1, &error));
+    OK(sam_mm_prefetch_add(model, gone, 7, &error));
+    prefetch = prefetch_of(context);
+    CHECK(prefetch.running == 1 && prefetch.queued == 1 && prefetch.queued_bytes == sizeof pixels);
+    CHECK(prefetch.paused == SAM_MM_PREFETCH_NOT_PAUSED && prefetch.reason[0] == '\0');
+    sam_mm_image_free(gone);
+    /* The encoding that never ends is no obstacle. */
+    request.multimask = 0;
+    OK(sam_predict(model, here, &request, &result, &error));
+    sam_mm_result_free(result);
+    script("unblock encode");
+    until_prefetched(context, 2);
+    OK(sam_predict(model, coming, &request, &result, &error));
+    OK(sam_mm_result_describe(result, &info, &error));
+    CHECK(info.embedding_reused == 1 && info.prediction_reused == 0);
+    sam_mm_result_free(result);
+    script("block encode");
+    gone = new_image(context);
+    OK(sam_mm_prefetch_add(model, gone, 0, &error));
+    until_it_blocks("waiting.encode");
+    OK(sam_mm_prefetch_remove(model, gone, &error));
+    OK(sam_mm_prefetch_clear(context, &error));
+    while (prefetch_of(context).running) {
+        pause_a_moment();
+    }
+    CHECK(prefetch_of(context).cancelled == 1);
+    script("unblock encode");
+    sam_mm_image_free(gone);
+    sam_mm_image_free(coming);
+    sam_mm_image_free(here);
+}
+
 static void a_context_takes_its_jobs_along(sam_mm_context *context, sam_mm_model *model) {
     sam_mm_job *jobs[8], *late;
     sam_mm_image *image = new_image(context);
@@ -407,6 +468,7 @@ static void a_context_takes_its_jobs_along(sam_mm_context *context, sam_mm_model
         OK(sam_mm_job_set_callback(jobs[i], ended, &t, &error));
     }
     until_it_blocks("waiting.encode");
+    OK(sam_mm_prefetch_add(model, image, 0, &error));
     sam_mm_destroy(context);
     CHECK(t.calls == 8);
     for (i = 0; i < 8; ++i) {
@@ -416,6 +478,7 @@ static void a_context_takes_its_jobs_along(sam_mm_context *context, sam_mm_model
     script("unblock encode");
     FAILS(sam_mm_job_submit_encode(model, image, NULL, &late, &error), SAM_MM_ERR_INVALID_ARGUMENT, "was destroyed");
     CHECK(late == NULL);
+    FAILS(sam_mm_prefetch_add(model, image, 0, &error), SAM_MM_ERR_INVALID_ARGUMENT, "was destroyed");
     OK(sam_mm_image_encode(image, model, &error));
     sam_mm_image_free(image);
 }
@@ -439,6 +502,7 @@ int main(int argc, char **argv) {
         script("block encode");
         submit_encode(model, image);
         submit_encode_of_another(context, model);
+        OK(sam_mm_prefetch_add(load(context), image, 0, &error));
         until_it_blocks("waiting.encode");
         puts("left");
         return 0;
@@ -448,6 +512,7 @@ int main(int argc, char **argv) {
     a_job_can_be_watched_waited_for_and_cancelled(context, model);
     a_callback_is_called_once_whenever_it_comes(context, model);
     progress_is_told_and_can_stop_the_work(context, model);
+    images_that_are_coming_are_encoded(context, model);
     sam_mm_image_free(image);
     a_context_takes_its_jobs_along(context, model);
     sam_mm_model_free(model);

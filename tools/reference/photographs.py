@@ -29,6 +29,15 @@ def large() -> np.ndarray:
     return pixels(packaged("coffee.png").resize((1800, 1200), Image.Resampling.LANCZOS))
 
 
+def small() -> dict[str, np.ndarray]:
+    """One wider and one higher than the other; few pixels, for what is done with hundreds of masks."""
+    chelsea, astronaut = packaged("chelsea.png"), packaged("astronaut.png")
+    return {
+        "chelsea 301x200": pixels(chelsea.resize((301, 200), Image.Resampling.LANCZOS)),
+        "astronaut 150x231": pixels(astronaut.crop((100, 20, 250, 251))),
+    }
+
+
 def photographs_and_odd_sizes() -> dict[str, np.ndarray]:
     """Photographs that are enlarged, shrunk and taken as they are; then sizes that break careless code."""
     astronaut, chelsea, coffee = map(packaged, ("astronaut.png", "chelsea.png", "coffee.png"))

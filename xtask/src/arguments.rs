@@ -26,10 +26,12 @@ pub enum Task {
     Test(TestOptions),
     /// Checks formatting, clippy and that the committed headers are those of the sources.
     Lint,
-    /// Compares with the official implementation on the same random weights.
+    /// Compares with the official implementations on the same random weights.
     Parity(ParityOptions),
-    /// Measures against the official implementation and ONNX Runtime.
+    /// Measures against the official implementations and ONNX Runtime.
     Bench(BenchOptions),
+    /// Measures coming back to an image: from memory, from disk, and encoding it anew.
+    BenchTiers,
     /// Runs the conformance suite on a backend plugin.
     Conformance(ConformanceOptions),
     /// Plays what can happen to a session, without the hardware that it happens on.
@@ -113,9 +115,17 @@ pub struct TestOptions {
 
 #[derive(Debug, Args)]
 pub struct ParityOptions {
-    /// Models to compare: vit_b, vit_l, vit_h, vit_t.
-    #[arg(long, value_delimiter = ',', default_value = "vit_b,vit_t")]
+    /// Models to compare: vit_b, vit_l, vit_h, vit_t; sam2_hiera_ and sam2.1_hiera_ with tiny, small, base_plus or large
+    /// after it; with --everything, also `demo`, the built-in model. [default: vit_b,vit_t,sam2.1_hiera_tiny, and
+    /// demo,vit_t,sam2.1_hiera_tiny with --everything]
+    #[arg(long, value_delimiter = ',')]
     pub models: Vec<String>,
+    /// Compare the masks of everything in an image with those of the official generators instead.
+    #[arg(long)]
+    pub everything: bool,
+    /// Points along a side of the grid, with --everything.
+    #[arg(long, default_value_t = 8, requires = "everything")]
+    pub points_per_side: u32,
     /// A picture to compare on, instead of the photographs and odd sizes that are the default. Repeatable.
     #[arg(long = "image", value_name = "FILE")]
     pub images: Vec<PathBuf>,
@@ -126,8 +136,13 @@ pub struct ParityOptions {
 
 #[derive(Debug, Args)]
 pub struct BenchOptions {
-    /// Models to measure: vit_b, vit_l, vit_h, vit_t.
-    #[arg(long, value_delimiter = ',', default_value = "vit_b,vit_t")]
+    /// Models to measure: vit_b, vit_l, vit_h, vit_t; sam2_hiera_ and sam2.1_hiera_ with tiny, small, base_plus or large
+    /// after it.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "vit_b,vit_t,sam2.1_hiera_tiny"
+    )]
     pub models: Vec<String>,
     /// Fresh processes per side; figures are their medians.
     #[arg(long, default_value_t = 3)]

@@ -5,6 +5,7 @@
 mod arguments;
 mod artifacts;
 mod bench;
+mod bench_tiers;
 mod c_example;
 mod conformance;
 mod demo;
@@ -51,6 +52,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Task::Lint => lint::run(libtorch),
         Task::Parity(options) => parity::run(options, libtorch),
         Task::Bench(options) => bench::run(options, libtorch),
+        Task::BenchTiers => bench_tiers::run(libtorch),
         Task::Conformance(options) => conformance::run(options, libtorch),
         Task::Simulate(Simulation::Memory(options)) => memory_lab::simulate(options),
         Task::GpuCheck(options) => memory_lab::gpu_check(options, libtorch),

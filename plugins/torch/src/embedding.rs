@@ -100,8 +100,9 @@ impl ImageEmbedding {
                 i64::from(model.grid) * i64::from(model.grid),
                 i64::from(model.channels),
             ],
-            kind_of(header.precision),
+            kind_of(header.stored),
         )?;
+        let cells = cells.f_to_kind(kind_of(header.precision))?;
         Self::new(&cells.f_to(device)?, header.geometry, model)
     }
 }
@@ -123,11 +124,45 @@ impl Embedding for ImageEmbedding {
             .map_err(Error::from)?;
         let header = Header {
             precision: self.precision,
+            stored: self.precision,
             geometry: self.geometry,
         };
         head.copy_from_slice(&header.to_bytes(&self.model, payload));
         Ok(())
     }
+
+    fn export_half(&self) -> Result<Option<Vec<u8>>, BackendError> {
+        if element_size(self.precision) <= element_size(Precision::Fp16) {
+            return Ok(None);
+        }
+        let _scope = Scope::enter().map_err(Error::from)?;
+        // In host memory: the device may be what is short.
+        let cells = self.cells.f_to(Device::Cpu).map_err(Error::from)?;
+        let halved = cells.f_to_kind(kind_of(Precision::Fp16));
+        let halved = halved.map_err(Error::from)?;
+        let elements = self.model.elements();
+        let mut bytes = vec![0; Header::LEN + elements * element_size(Precision::Fp16)];
+        let (head, payload) = bytes.split_at_mut(Header::LEN);
+        halved
+            .f_copy_data_u8(payload, elements)
+            .map_err(Error::from)?;
+        if !payload.chunks_exact(2).all(is_finite_half) {
+            return Ok(None);
+        }
+        let header = Header {
+            precision: self.precision,
+            stored: Precision::Fp16,
+            geometry: self.geometry,
+        };
+        head.copy_from_slice(&header.to_bytes(&self.model, payload));
+        Ok(Some(bytes))
+    }
+}
+
+/// Whether the two bytes of a binary16 are a finite number: its exponent is not all ones.
+fn is_finite_half(bytes: &[u8]) -> bool {
+    const EXPONENT: u16 = 0x7c00;
+    u16::from_ne_bytes([bytes[0], bytes[1]]) & EXPONENT != EXPONENT
 }
 
 /// What stands before the elements in exported bytes. All numbers are little-endian.
@@ -140,11 +175,13 @@ impl Embedding for ImageEmbedding {
 /// | 16 | 16 | fingerprint of the checkpoint |
 /// | 32 | 12 | grid, channels, input size |
 /// | 44 | 16 | original width and height, resized width and height |
-/// | 60 | 4 | zero |
+/// | 60 | 4 | the precision that the elements are stored in, where it is a lower one; else zero |
 /// | 64 | 8 | XXH3 of the header before it and of the elements |
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Header {
     precision: Precision,
+    /// What the elements are stored in.
+    stored: Precision,
     geometry: Geometry,
 }
 
@@ -159,8 +196,13 @@ impl Header {
         bytes[..8].copy_from_slice(&Self::MAGIC);
         bytes[16..32].copy_from_slice(&model.fingerprint.to_le_bytes());
         let Geometry { original, resized } = self.geometry;
+        let stored = match self.stored == self.precision {
+            true => 0,
+            false => self.stored.to_abi(),
+        };
         let words = [
             (8, Self::VERSION),
+            (60, stored),
             (12, self.precision.to_abi()),
             (32, model.grid),
             (36, model.channels),
@@ -224,16 +266,19 @@ impl Header {
             ))
             .into());
         }
-        let precision = Precision::from_abi(word(12)).ok_or_else(|| {
-            refuse(format!(
-                "an embedding of the unknown precision {}",
-                word(12)
-            ))
-        })?;
-        let expected = model.elements() * element_size(precision);
+        let known = |word| {
+            Precision::from_abi(word)
+                .ok_or_else(|| refuse(format!("an embedding of the unknown precision {word}")))
+        };
+        let precision = known(word(12))?;
+        let stored = match word(60) {
+            0 => precision,
+            word => known(word)?,
+        };
+        let expected = model.elements() * element_size(stored);
         if payload.len() != expected {
             return Err(refuse(format!(
-                "not a whole embedding: {} bytes of {precision} elements are expected, {} are there",
+                "not a whole embedding: {} bytes of {stored} elements are expected, {} are there",
                 expected,
                 payload.len()
             ))
@@ -256,6 +301,7 @@ impl Header {
         Ok((
             Self {
                 precision,
+                stored,
                 geometry,
             },
             payload,
