@@ -7,7 +7,7 @@
 #
 # Needs Python 3.10 or later with venv and pip, and of Debian's packages: xvfb xauth libgl1 libgl1-mesa-dri libegl1 libopengl0
 # libdbus-1-3 libfontconfig1 libglib2.0-0 libxkbcommon-x11-0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0
-# libxcb-render-util0 libxcb-shape0 libxcb-xinerama0
+# libxcb-render-util0 libxcb-cursor0 libxcb-shape0 libxcb-xinerama0
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 wheels=$root/target/python/napari-wheels
 rm -rf "$wheels"
 "$python" -m pip wheel --quiet --no-deps --wheel-dir "$wheels" "$here/../python" "$here"
-"$python" -m pip install --quiet "napari[pyqt5]>=0.5,<0.10" "pytest>=8,<10" "pytest-qt>=4.4,<5" "numpy>=2,<3"
+"$python" -m pip install --quiet "napari[pyqt6]>=0.5,<0.10" "pytest>=8,<10" "pytest-qt>=4.4,<5" "numpy>=2,<3"
 "$python" -m pip install --quiet --force-reinstall --no-deps "$wheels"/*.whl
 
 unset SAM_MM_LIBRARY SAM_MM_BACKEND_PATH PYTHONPATH QT_QPA_PLATFORM
@@ -32,7 +32,7 @@ export XDG_RUNTIME_DIR
 summary=$environment/summary.txt
 status=0
 (cd "$here" && xvfb-run --auto-servernum --server-args="-screen 0 1280x900x24" \
-    "$python" -m pytest -q -p no:cacheprovider tests 2>&1) | tee "$summary" || status=$?
+    "$python" -m pytest -q -p no:cacheprovider --disable-warnings tests 2>&1) | tee "$summary" || status=$?
 if [[ -n ${SAM_MM_SCREENSHOT:-} ]]; then
     xvfb-run --auto-servernum --server-args="-screen 0 1280x900x24" "$python" "$here/tools/screenshot.py" "$SAM_MM_SCREENSHOT"
 fi

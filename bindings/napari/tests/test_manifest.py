@@ -12,7 +12,9 @@ def test_the_manifest_of_the_installed_package_is_valid():
     manifest = PluginManifest.from_distribution("napari-sam-mm")
     manifest.validate_imports()
     assert [widget.display_name for widget in manifest.contributions.widgets] == ["Segment with sam-mm"]
-    assert PluginManager.instance().get_manifest("napari-sam-mm") is not None
+    manager = PluginManager()
+    manager.discover()
+    assert manager.get_manifest("napari-sam-mm").display_name == "Segment with sam-mm"
 
 
 def test_napari_opens_the_panel_by_its_name(viewer, qtbot):

@@ -70,7 +70,7 @@ class Engine:
         # Of what runs: a job may have its result before it hears that nobody wants it.
         self._answer_wanted = False
         self._ahead: deque[tuple[Hashable, Callable[[], npt.NDArray[np.uint8]]]] = deque()
-        self._encoding: sam_mm.Job[None] | None = None
+        self._encoding: Hashable | None = None
         self._encoded: set[Hashable] = set()
 
     @property
@@ -115,9 +115,23 @@ class Engine:
             self._running.cancel()
 
     def encode_ahead(self, images: Iterable[tuple[Hashable, Callable[[], npt.NDArray[np.uint8]]]]) -> None:
-        """Images to encode while there is nothing else to do, in this order; replaces those given before."""
+        """Images to encode while there is nothing else to do, in this order; replaces those given before. The library gives
+        way to everything else, and rests while memory is full. One is handed to it at a time, so that the pixels of the
+        others are not held."""
         self._ahead = deque(image for image in images if image[0] not in self._encoded)
+        if self._encoding is not None:
+            self._context.clear_prefetch()
+            self._encoding = None
         self._next()
+
+    def tick(self) -> None:
+        """To be called now and then: looks whether an image that is encoded ahead is done."""
+        if self._encoding is not None:
+            info = self._context.prefetch_info()
+            if info.queued == 0 and not info.running:
+                self._encoded.add(self._encoding)
+                self._encoding = None
+                self._next()
 
     def forget(self, key: Hashable) -> None:
         """The image of a key changed or went."""
@@ -149,6 +163,7 @@ class Engine:
         self._loading = None
         if (model := self._value(job)) is not None:
             self._model = model
+            # What was encoded is of no use to another model; the images are asked for again when a session begins.
             self._encoded.clear()
             self._on_message(f"{model.family} {model.variant} on {model.device}")
             self._next()
@@ -168,8 +183,6 @@ class Engine:
         self._wanted = None
         try:
             image = self._image(key, pixels)
-            if self._encoding is not None and key not in self._encoded:
-                self._encoding.cancel()  # an image that somebody waits for goes first
             job = self._model.submit_predict_many(image, [clicks.prompt()], multimask=clicks.ambiguous)
         except (sam_mm.SamMmError, ValueError, TypeError) as error:
             self._on_message(str(error))
@@ -190,21 +203,11 @@ class Engine:
         assert self._model is not None
         key, pixels = self._ahead.popleft()
         try:
-            job = self._encoding = self._model.submit_encode(self._image(key, pixels))
+            self._model.prefetch(self._image(key, pixels))
         except (sam_mm.SamMmError, ValueError, TypeError) as error:
             self._on_message(str(error))
             return
-        self._when_ended(job, lambda ended: self._encoded_ahead(ended, key, pixels))
-
-    def _encoded_ahead(
-        self, job: sam_mm.Job[None], key: Hashable, pixels: Callable[[], npt.NDArray[np.uint8]]
-    ) -> None:
-        self._encoding = None
-        if job.cancelled():
-            self._ahead.appendleft((key, pixels))
-        elif job.exception() is None:
-            self._encoded.add(key)
-        self._next()
+        self._encoding = key
 
     def _value(self, job: sam_mm.Job[Any]) -> Any:
         """The value of a job that has ended; failures are told to the user."""

@@ -20,8 +20,8 @@ from ._session import Session
 
 DEMO = "Demo (drawn scenes)"
 OPEN = "Open a checkpoint…"
-#: How often the line about memory is refreshed.
-MEMORY_PERIOD_MS = 2000
+#: How often the engine looks after what it encodes ahead, and how many of these the line about memory is good for.
+TICK_MS, TICKS_OF_MEMORY = 250, 8
 
 
 class _Bridge(QObject):
@@ -60,8 +60,9 @@ class SegmentWidget(QWidget):
             self.viewer.bind_key(key, lambda _, act=act: act(), overwrite=True)
         self._layers_changed()
         self._timer = QTimer(self)
-        self._timer.timeout.connect(self.show_memory)
-        self._timer.start(MEMORY_PERIOD_MS)
+        self._timer.timeout.connect(self._tick)
+        self._timer.start(TICK_MS)
+        self._ticks = 0
         self.show_memory()
         self.engine.load(None)
 
@@ -172,6 +173,12 @@ class SegmentWidget(QWidget):
         self.memory.setText(f"{info.formatted}\n{images}{process}")
 
     # ---- what happens elsewhere ----
+
+    def _tick(self) -> None:
+        self.engine.tick()
+        self._ticks += 1
+        if self._ticks % TICKS_OF_MEMORY == 0:
+            self.show_memory()
 
     def _masked(self, key: Hashable, clicks: Any, mask: Any) -> None:
         if self.session is not None:

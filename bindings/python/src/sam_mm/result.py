@@ -26,6 +26,16 @@ class Rung(enum.IntEnum):
     CPU = _raw.SAM_MM_RUNG_CPU
 
 
+class EmbeddingSource(enum.IntEnum):
+    """Where the embedding was when a prediction needed it."""
+
+    NONE = _raw.SAM_MM_EMBEDDING_NONE
+    ENCODED = _raw.SAM_MM_EMBEDDING_ENCODED
+    DEVICE = _raw.SAM_MM_EMBEDDING_DEVICE
+    HOST = _raw.SAM_MM_EMBEDDING_HOST
+    DISK = _raw.SAM_MM_EMBEDDING_DISK
+
+
 @dataclass(frozen=True)
 class Polygon:
     """A closed ring in pixels of the original image, float32 (n, 2); the last point joins the first.
@@ -37,13 +47,84 @@ class Polygon:
     parent: int | None
 
 
-class Mask:
-    """One mask of a result. Each form is made when asked for."""
+class Forms:
+    """The forms of one mask, each made when asked for."""
 
-    def __init__(self, owner: Owner, index: int, size: tuple[int, int], mask_size: int) -> None:
+    #: What the functions that make them begin with.
+    _functions: str
+
+    def __init__(self, owner: Owner, index: int, size: tuple[int, int]) -> None:
         self._owner = owner
         self.index = index
         self._size = size
+
+    @property
+    def array(self) -> npt.NDArray[np.bool_]:
+        """The mask at the size of the image, bool (height, width), made anew."""
+        return self.copy_to(np.empty(self._size, np.bool_))
+
+    def copy_to(self, target: npt.NDArray[Any], on_value: int = 1) -> npt.NDArray[Any]:
+        """Writes the mask into an array of bool or uint8, (height, width), whose rows may lie apart: `on_value` in the mask,
+        0 outside."""
+        rows_apart = target.ndim == 2 and target.strides[1] == 1 and target.strides[0] >= target.shape[1]
+        if target.dtype.itemsize != 1 or target.shape != self._size or not rows_apart or not target.flags.writeable:
+            raise ValueError(
+                f"the array is {target.dtype} {target.shape}; it must be writable, bool or uint8, {self._size}, with the"
+                " bytes of a row together"
+            )
+        height, width = self._size
+        stride = target.strides[0] if height > 1 else width
+        length = stride * (height - 1) + width
+        call(f"{self._functions}_bitmask_copy", self._owner.handle, self.index, on_value, address(target), length, stride)
+        return target
+
+    def rle(self, compressed: bool = True) -> dict[str, Any]:
+        """COCO's run-length encoding, `{"size": [height, width], "counts": …}`: bytes as `pycocotools.mask.encode` gives
+        them, or the list of numbers."""
+        made = self._rle()
+        counts: bytes | list[int]
+        if compressed:
+            counts = ct.string_at(ct.cast(made.compressed, ct.c_void_p), made.compressed_len)
+        else:
+            counts = lent(self._owner, made.counts, (made.num_counts,), np.uint32).tolist()
+        return {"size": [made.height, made.width], "counts": counts}
+
+    def _rle(self) -> _raw.sam_mm_rle:
+        made = sized(_raw.sam_mm_rle)
+        call(f"{self._functions}_rle", self._owner.handle, self.index, ct.byref(made))
+        return made
+
+    def polygons(self, tolerance: float = 0.0, *, min_area: int = 0, connectivity: int = 4) -> list[Polygon]:
+        """Outlines and holes; filling all by the even-odd rule gives the mask.
+
+        Args:
+            tolerance: Points may be left out that lie no farther than this from the outline, in pixels.
+            min_area: Rings that enclose fewer pixels are left out with all that lies in them.
+            connectivity: 4, or 8 when pixels that share a corner belong together.
+        """
+        if connectivity not in (4, 8):
+            raise ValueError(f"connectivity is {connectivity}; it must be 4 or 8")
+        options = defaults(_raw.sam_mm_polygon_options, "sam_mm_polygon_options_init")
+        options.connectivity = _raw.SAM_MM_CONNECTIVITY_8 if connectivity == 8 else _raw.SAM_MM_CONNECTIVITY_4
+        options.tolerance, options.min_area = tolerance, min_area
+        made = sized(_raw.sam_mm_polygons)
+        call(f"{self._functions}_polygons", self._owner.handle, self.index, ct.byref(options), ct.byref(made))
+        count = int(made.num_rings)
+        starts = lent(self._owner, made.ring_starts, (count + 1,), np.uint32).tolist()
+        parents = lent(self._owner, made.parents, (count,), np.int32).tolist()
+        every = lent(self._owner, made.points, (starts[-1], 2), np.float32)
+        return [
+            Polygon(every[starts[i] : starts[i + 1]], None if parents[i] < 0 else parents[i]) for i in range(count)
+        ]
+
+
+class Mask(Forms):
+    """One mask of a result."""
+
+    _functions = "sam_mm_result"
+
+    def __init__(self, owner: Owner, index: int, size: tuple[int, int], mask_size: int) -> None:
+        super().__init__(owner, index, size)
         self._mask_size = mask_size
         self._info: _raw.sam_mm_mask_info | None = None
 
@@ -76,70 +157,11 @@ class Mask:
         return x0, y0, x1, y1
 
     @property
-    def array(self) -> npt.NDArray[np.bool_]:
-        """The mask at the size of the image, bool (height, width), made anew."""
-        return self.copy_to(np.empty(self._size, np.bool_))
-
-    def copy_to(self, target: npt.NDArray[Any], on_value: int = 1) -> npt.NDArray[Any]:
-        """Writes the mask into an array of bool or uint8, (height, width), whose rows may lie apart: `on_value` in the mask,
-        0 outside."""
-        rows_apart = target.ndim == 2 and target.strides[1] == 1 and target.strides[0] >= target.shape[1]
-        if target.dtype.itemsize != 1 or target.shape != self._size or not rows_apart or not target.flags.writeable:
-            raise ValueError(
-                f"the array is {target.dtype} {target.shape}; it must be writable, bool or uint8, {self._size}, with the"
-                " bytes of a row together"
-            )
-        height, width = self._size
-        stride = target.strides[0] if height > 1 else width
-        length = stride * (height - 1) + width
-        call("sam_mm_result_bitmask_copy", self._owner.handle, self.index, on_value, address(target), length, stride)
-        return target
-
-    @property
     def logits(self) -> npt.NDArray[np.float32]:
         """Low-resolution logits, float32 (mask_size, mask_size): a read-only view. Made to be a later `mask_input`."""
         place, length = ct.c_void_p(), ct.c_uint64()
         call("sam_mm_result_logits", self._owner.handle, self.index, ct.byref(place), ct.byref(length))
         return lent(self._owner, place.value, (self._mask_size, self._mask_size), np.float32)
-
-    def rle(self, compressed: bool = True) -> dict[str, Any]:
-        """COCO's run-length encoding, `{"size": [height, width], "counts": …}`: bytes as `pycocotools.mask.encode` gives
-        them, or the list of numbers."""
-        made = self._rle()
-        counts: bytes | list[int]
-        if compressed:
-            counts = ct.string_at(ct.cast(made.compressed, ct.c_void_p), made.compressed_len)
-        else:
-            counts = lent(self._owner, made.counts, (made.num_counts,), np.uint32).tolist()
-        return {"size": [made.height, made.width], "counts": counts}
-
-    def _rle(self) -> _raw.sam_mm_rle:
-        made = sized(_raw.sam_mm_rle)
-        call("sam_mm_result_rle", self._owner.handle, self.index, ct.byref(made))
-        return made
-
-    def polygons(self, tolerance: float = 0.0, *, min_area: int = 0, connectivity: int = 4) -> list[Polygon]:
-        """Outlines and holes; filling all by the even-odd rule gives the mask.
-
-        Args:
-            tolerance: Points may be left out that lie no farther than this from the outline, in pixels.
-            min_area: Rings that enclose fewer pixels are left out with all that lies in them.
-            connectivity: 4, or 8 when pixels that share a corner belong together.
-        """
-        if connectivity not in (4, 8):
-            raise ValueError(f"connectivity is {connectivity}; it must be 4 or 8")
-        options = defaults(_raw.sam_mm_polygon_options, "sam_mm_polygon_options_init")
-        options.connectivity = _raw.SAM_MM_CONNECTIVITY_8 if connectivity == 8 else _raw.SAM_MM_CONNECTIVITY_4
-        options.tolerance, options.min_area = tolerance, min_area
-        made = sized(_raw.sam_mm_polygons)
-        call("sam_mm_result_polygons", self._owner.handle, self.index, ct.byref(options), ct.byref(made))
-        count = int(made.num_rings)
-        starts = lent(self._owner, made.ring_starts, (count + 1,), np.uint32).tolist()
-        parents = lent(self._owner, made.parents, (count,), np.int32).tolist()
-        every = lent(self._owner, made.points, (starts[-1], 2), np.float32)
-        return [
-            Polygon(every[starts[i] : starts[i + 1]], None if parents[i] < 0 else parents[i]) for i in range(count)
-        ]
 
 
 class Result(Closable):
@@ -153,6 +175,7 @@ class Result(Closable):
         self.encode_ms, self.decode_ms = float(info.encode_ms), float(info.decode_ms)
         self.embedding_reused = bool(info.embedding_reused)
         self.prediction_reused = bool(info.prediction_reused)
+        self.embedding_source = EmbeddingSource(info.embedding_source)
         self.on_cpu, self.chunked_attention = bool(info.on_cpu), bool(info.chunked_attention)
         self._precision, self.recovered_by = int(info.precision), Rung(info.recovered_by)
         self._length = int(info.num_masks)

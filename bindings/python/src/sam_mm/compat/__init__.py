@@ -11,11 +11,12 @@ What differs: PyTorch is not needed; images and predictions that were seen befor
 points and boxes outside of the image are refused; `get_image_embedding` and `set_torch_image` are not there.
 """
 
+from ._generator import SamAutomaticMaskGenerator
 from ._predictor import SamPredictor
 from ._sam import Sam, build_sam, build_sam_vit_b, build_sam_vit_h, build_sam_vit_l, sam_model_registry
 from ._transform import ResizeLongestSide
 
 __all__ = [
-    "ResizeLongestSide", "Sam", "SamPredictor", "build_sam", "build_sam_vit_b", "build_sam_vit_h", "build_sam_vit_l",
+    "ResizeLongestSide", "Sam", "SamAutomaticMaskGenerator", "SamPredictor", "build_sam", "build_sam_vit_b", "build_sam_vit_h", "build_sam_vit_l",
     "sam_model_registry",
 ]
