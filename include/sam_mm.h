@@ -1325,6 +1325,13 @@ typedef struct sam_mm_mask_info {
   float score;
   /** Zero; for later use. */
   uint32_t reserved;
+  /**
+   * How sure the model is that the prompts of this object point at one at all, as a logit: above 0 for yes; the same for
+   * all masks of an object. 0 when `has_object_score` is.
+   */
+  float object_score;
+  /** 1 for a model that gives object scores (SAM 2 and 2.1), 0 for one that does not (SAM, MobileSAM). */
+  uint32_t has_object_score;
 } sam_mm_mask_info;
 
 /** A mask at the size of the image, one byte a pixel: 1 in the mask, 0 outside. Borrowed until the result is freed. */

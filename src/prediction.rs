@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
+use crate::backend::MaskBuffers;
 use crate::embeddings::Source;
 use crate::error::Error;
 use crate::mask::{Bitmask, Extent, LogitMask, Upsampler};
@@ -41,7 +42,12 @@ pub struct Decoded {
     logits: Vec<f32>,
     /// `[num_objects][masks_per_object]` predicted IoU.
     scores: Vec<f32>,
+    /// `[num_objects]` object scores; [`LEFT_ALONE`] where the model gave none.
+    object_scores: Vec<f32>,
 }
+
+/// What an object score is until a model writes one: a NaN that no computation makes by chance.
+const LEFT_ALONE: u32 = 0x7fc0_5a44;
 
 /// Masks of a number of objects of one image: what was decoded, now or earlier, and what has been made from it for this
 /// caller. Full-size masks are made from the logits when they are asked for, and then kept.
@@ -88,12 +94,17 @@ impl Decoded {
             upsampler: model.upsampler(image_size)?,
             logits,
             scores: vec![0.0; count],
+            object_scores: vec![f32::from_bits(LEFT_ALONE); num_objects],
         })
     }
 
-    /// Where the backend writes logits and scores.
-    pub fn buffers(&mut self) -> (&mut [f32], &mut [f32]) {
-        (&mut self.logits, &mut self.scores)
+    /// Where the backend writes.
+    pub fn buffers(&mut self) -> MaskBuffers<'_> {
+        MaskBuffers {
+            logits: &mut self.logits,
+            scores: &mut self.scores,
+            object_scores: Some(&mut self.object_scores),
+        }
     }
 
     /// Predicted IoU of all masks, object after object.
@@ -126,12 +137,23 @@ impl Decoded {
         if any(&self.logits) {
             return found("a logit", &self.logits, self.mask_size * self.mask_size);
         }
+        if self.has_object_scores() && any(&self.object_scores) {
+            let (what, object, value) = found("the object score", &self.object_scores, 1)?;
+            return Some((what, object * self.masks_per_object, value));
+        }
         None
+    }
+
+    fn has_object_scores(&self) -> bool {
+        let alone = |score: &f32| score.to_bits() == LEFT_ALONE;
+        !self.object_scores.iter().all(alone)
     }
 
     /// Bytes it takes. What it shares with others counts in full: it may be the last to hold it.
     pub fn bytes(&self) -> u64 {
-        let arrays = size_of_val(&*self.logits) + size_of_val(&*self.scores);
+        let arrays = size_of_val(&*self.logits)
+            + size_of_val(&*self.scores)
+            + size_of_val(&*self.object_scores);
         (size_of::<Self>() + arrays) as u64 + self.upsampler.bytes()
     }
 }
@@ -183,6 +205,12 @@ impl Prediction {
         Ok(self.scores[index])
     }
 
+    /// How sure the model is that there is an object, as a logit: positive for yes. `None` for a model that does not tell.
+    pub fn object_score(&self, object: usize) -> Result<Option<f32>, Error> {
+        self.check_object(object)?;
+        Ok(self.has_object_scores().then(|| self.object_scores[object]))
+    }
+
     /// Low-resolution logits of a mask, row by row.
     pub fn logits(&self, index: usize) -> Result<&[f32], Error> {
         self.check(index)?;
@@ -191,13 +219,7 @@ impl Prediction {
 
     /// The mask of an object with the highest predicted IoU.
     pub fn best_mask(&self, object: usize) -> Result<usize, Error> {
-        if object >= self.num_objects {
-            let reason = format!(
-                "is {object}, but the result has {} objects, counted from 0",
-                self.num_objects
-            );
-            return Err(Error::invalid_argument("object_index", reason));
-        }
+        self.check_object(object)?;
         let first = object * self.masks_per_object;
         let best = (first..first + self.masks_per_object).max_by(|&a, &b| {
             // Of equal scores the first counts, as in numpy's argmax.
@@ -226,6 +248,17 @@ impl Prediction {
     /// A mask that is still logits, for every other form of output.
     pub fn mask(&self, index: usize) -> Result<LogitMask<'_>, Error> {
         Ok(LogitMask::new(&self.upsampler, self.logits(index)?)?)
+    }
+
+    fn check_object(&self, object: usize) -> Result<(), Error> {
+        if object < self.num_objects {
+            return Ok(());
+        }
+        let reason = format!(
+            "is {object}, but the result has {} objects, counted from 0",
+            self.num_objects
+        );
+        Err(Error::invalid_argument("object_index", reason))
     }
 
     fn check(&self, index: usize) -> Result<(), Error> {

@@ -16,13 +16,14 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Instant;
 
-use crate::backend::{self, MaskBuffers, PixelData, Pixels, Precision};
+use crate::backend::{self, PixelData, Pixels, Precision};
 use crate::cache::{embedding, prediction};
 use crate::callback::refuse_inside;
 use crate::embeddings::packed::Packed;
 use crate::embeddings::{Source, bring_up};
 use crate::error::Error;
 use crate::image::{ImageKey, ModelInput, Samples};
+use crate::jobs::leaving::has_run;
 use crate::jobs::orders::{Orders, Oversight, Ticks};
 use crate::jobs::progress::Stage;
 use crate::jobs::turnstile::Turn;
@@ -446,7 +447,9 @@ fn run_encoder(
         let placement = model.placement(way.tier, oversight)?;
         let operation = context.operation(way.tier, oversight.clone());
         let embedding = placement.run(way.plan.precision, &operation, |backend| {
-            Ok(backend.encode(&pixels, &way.plan, &operation)?)
+            let encoded = backend.encode(&pixels, &way.plan, &operation);
+            has_run("encode", way);
+            Ok(encoded?)
         })?;
         Ok(PlacedEmbedding {
             placement,
@@ -546,12 +549,7 @@ fn decode(
     reach: Reach,
 ) -> Result<Decoded, Error> {
     let mut decoded = Decoded::blank(model, image.size(), prompts)?;
-    let (logits, scores) = decoded.buffers();
-    let mut masks = MaskBuffers {
-        logits,
-        scores,
-        object_scores: None,
-    };
+    let mut masks = decoded.buffers();
     let wanted = backend::Prompts {
         multimask: prompts.multimask,
         point_counts: &prompts.point_counts,
@@ -584,7 +582,9 @@ fn decode(
         let placement = &placed.placement;
         placement.run(way.plan.precision, &operation, |backend| {
             let embedding = &placed.embedding;
-            Ok(backend.decode(embedding, &wanted, &way.plan, &operation, &mut masks)?)
+            let decoded = backend.decode(embedding, &wanted, &way.plan, &operation, &mut masks);
+            has_run("decode", way);
+            Ok(decoded?)
         })
     })?;
     check_finite(&decoded, model, encoded, ran.way.plan.precision)?;

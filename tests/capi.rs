@@ -137,6 +137,13 @@ fn the_tiers_of_embeddings_keep_their_contract_for_a_c_program() {
     }
 }
 
+#[test]
+fn a_program_that_ends_while_embeddings_are_written_ends_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["cpu", folder.path().to_str().unwrap(), "exit"];
+    assert!(run("tests/c/embeddings.c", &[], &[], &args).contains("left"));
+}
+
 /// Proof that the sanitizers above can fail.
 #[test]
 fn the_address_sanitizer_would_find_a_leak_and_an_overrun() {

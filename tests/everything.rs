@@ -8,8 +8,11 @@ use std::ops::ControlFlow;
 use sam_mm::backend::{DeviceName, DeviceRequest, Precision};
 use sam_mm::context::{Context, Options as ContextOptions};
 use sam_mm::error::Error;
-use sam_mm::everything::{Everything, FoundMask, Options, Step, segment_everything};
+use sam_mm::everything::{
+    Everything, FoundMask, Options, Step, segment_everything, segment_everything_with,
+};
 use sam_mm::image::{ImageView, PixelFormat};
+use sam_mm::jobs::job::{Body, JobState, Kind, Output};
 use sam_mm::mask::{BoundingBox, Extent};
 use sam_mm::model::{Model, Source};
 use sam_mm::registered_image::RegisteredImage;
@@ -290,6 +293,76 @@ fn a_run_ends_where_it_is_broken_off() {
         everything(&setup, &setup.image(90), &options).effort.points,
         36
     );
+}
+
+#[test]
+fn a_job_tells_its_progress_and_its_cancelling_ends_a_batch_that_runs() {
+    let setup = Setup::new();
+    let image = setup.image(90);
+    setup.click(&image).unwrap();
+    let submit = || {
+        let (model, image) = (Arc::clone(&setup.model), Arc::clone(&image));
+        let body: Body = Box::new(move |orders| {
+            let found = segment_everything_with(&model, &image, &lenient(), orders, &mut go_on)?;
+            Ok(Output::Everything(Box::new(found)))
+        });
+        let jobs = setup.context.jobs();
+        jobs.submit(&setup.context, Kind::Everything, body).unwrap()
+    };
+    let whole = submit();
+    assert_eq!(whole.wait(None).unwrap(), JobState::Succeeded);
+    let told = || std::iter::from_fn(|| setup.context.jobs().events().poll());
+    let fractions: Vec<f64> = told().map(|event| event.fraction).collect();
+    assert!(
+        fractions.is_sorted() && fractions.last() == Some(&1.0),
+        "{fractions:?}"
+    );
+    let Output::Everything(found) = whole.take(Kind::Everything).unwrap() else {
+        panic!("another kind of result");
+    };
+    assert_eq!(found.masks, everything(&setup, &image, &lenient()).masks);
+
+    setup.fake.control("block decode");
+    let stopped = submit();
+    setup.fake.wait_until_blocked("decode", 1);
+    stopped.cancel();
+    assert_eq!(stopped.wait(None).unwrap(), JobState::Cancelled);
+    setup.fake.control("unblock decode");
+}
+
+#[test]
+fn a_click_comes_between_two_batches() {
+    let setup = Setup::new();
+    let image = setup.image(90);
+    let options = Options {
+        points_per_batch: 6,
+        ..lenient()
+    };
+    setup.click(&image).unwrap();
+    setup.fake.control("block decode");
+    std::thread::scope(|scope| {
+        let all = scope.spawn(|| {
+            // Decodings that had begun when a step was told.
+            let mut begun = Vec::new();
+            let mut watch = |_: &Step<'_>| {
+                begun.push(setup.calls("decode"));
+                ControlFlow::Continue(())
+            };
+            segment_everything(&setup.model, &image, &options, &mut watch).unwrap();
+            begun
+        });
+        setup.fake.wait_until_blocked("decode", 1);
+        let click = scope.spawn(|| setup.click_at(&image, [20.0, 20.0]).unwrap());
+        while setup.context.turnstile().waiting() == 0 {
+            std::thread::yield_now();
+        }
+        setup.fake.control("unblock decode");
+        click.join().unwrap();
+        let begun = all.join().unwrap();
+        // One click before; the other one was in line before the second batch.
+        assert_eq!((begun[0], *begun.last().unwrap()), (1, 8));
+        assert!(begun[2] >= 4, "{begun:?}");
+    });
 }
 
 // ---- what is kept ---------------------------------------------------------------------------------------------------

@@ -18,10 +18,11 @@ fn include(headers: &[&str]) -> String {
 const HEADERS: [&str; 2] = ["sam_mm.h", "sam_mm_backend.h"];
 
 #[test]
-fn each_header_compiles_alone_in_every_dialect() {
+fn each_header_compiles_alone_and_twice_in_every_dialect() {
     for header in HEADERS {
         for language in Language::ALL {
             c::check_syntax(&include(&[header]), language);
+            c::check_syntax(&include(&[header, header]), language);
         }
     }
 }
@@ -168,7 +169,9 @@ fn the_structs_of_the_api_have_one_layout_in_c_and_rust() {
             encode_ms, decode_ms, on_cpu, precision, chunked_attention, recovered_by, prediction_reused,
             reserved, embedding_source, reserved_2,
         }
-        sam_mm_mask_info { struct_size, object_index, area, bounding_box, score, reserved }
+        sam_mm_mask_info {
+            struct_size, object_index, area, bounding_box, score, reserved, object_score, has_object_score,
+        }
         sam_mm_bitmask { struct_size, width, height, reserved, row_stride, data }
         sam_mm_rle { struct_size, width, height, num_counts, counts, compressed, compressed_len }
         sam_mm_polygons { struct_size, num_rings, points, ring_starts, parents }

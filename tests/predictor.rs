@@ -207,8 +207,9 @@ fn an_answer_that_is_not_finite_is_an_error_that_says_what_and_why_and_its_embed
     for (spoilt, said) in [
         (1, "gave NaN as the score of mask 0"),
         (2, "gave inf as a logit of mask 0"),
+        (3, "gave inf as the object score of mask 0"),
     ] {
-        let checkpoint = format!("fake-model\nspoilt={spoilt}\n");
+        let checkpoint = format!("fake-model\nobject_scores=1\nspoilt={spoilt}\n");
         let source = Source::Bytes(checkpoint.as_bytes());
         let model = Model::load(&setup.context, source, Precision::Fp32).unwrap();
         let failed = predict(&model, &setup.image(1), &[click], true)
@@ -222,6 +223,35 @@ fn an_answer_that_is_not_finite_is_an_error_that_says_what_and_why_and_its_embed
         );
         assert!(setup.context.embeddings().is_empty());
     }
+}
+
+/// The fake's score of an object is the number of its points less 1.5.
+#[test]
+fn defect_9_object_scores_are_those_of_the_model_and_are_kept_with_the_prediction() {
+    let setup = Setup::new();
+    let source = Source::Bytes(b"fake-model\nobject_scores=1\n");
+    let model = Model::load(&setup.context, source, Precision::Fp32).unwrap();
+    let points = [[60.0, 40.0], [20.0, 30.0]];
+    let prompts = [1, 2].map(|count| Prompt {
+        points: &points[..count],
+        labels: &[1, 1][..count],
+        ..Prompt::default()
+    });
+    let image = setup.image(1);
+    for reused in [false, true] {
+        let found = predict(&model, &image, &prompts, true).unwrap();
+        assert_eq!(found.is_reused(), reused);
+        assert_eq!(found.object_score(0).unwrap(), Some(-0.5));
+        assert_eq!(found.object_score(1).unwrap(), Some(0.5));
+        assert!(found.object_score(2).is_err());
+    }
+}
+
+#[test]
+fn a_model_without_object_scores_has_none() {
+    let setup = Setup::new();
+    let found = setup.click(&setup.image(1)).unwrap();
+    assert_eq!(found.object_score(0).unwrap(), None);
 }
 
 #[test]

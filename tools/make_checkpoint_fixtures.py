@@ -1,6 +1,6 @@
 """Writes the files that the tests of `crates/checkpoint` read, with the real `torch.save`.
 
-    pip install torch segment-anything torchvision
+    pip install torch segment-anything torchvision sam2
     git clone https://github.com/ChaoningZhang/MobileSAM
     python tools/make_checkpoint_fixtures.py --mobile-sam MobileSAM
 
@@ -9,7 +9,7 @@ Two kinds of files go to `crates/checkpoint/tests/data/`:
 * `torch/*.pth`: tiny checkpoints in every form that `torch.save` gives them. Tensors hold 0, 1, 2, ... in row-major
   order unless a comment says otherwise, so that the tests know their values.
 * `official/*.txt`: names and shapes of all tensors of the official models, as their own code makes them. Lines marked
-  with `#` are parameters that are trained but not used to make masks.
+  with `#` are parameters that are trained but not used to make masks of an image.
 """
 
 import argparse
@@ -22,6 +22,13 @@ import torch
 from torch import nn
 
 DATA = Path(__file__).resolve().parent.parent / "crates" / "checkpoint" / "tests" / "data"
+
+
+# Of SAM 2: what remembers the frames of a video, and makes no masks of an image.
+VIDEO_PARTS = (
+    "memory_attention.", "memory_encoder.", "mask_downsample.", "maskmem_tpos_enc", "no_mem_pos_enc",
+    "no_obj_embed_spatial", "no_obj_ptr", "obj_ptr_proj.", "obj_ptr_tpos_proj.",
+)
 
 
 def counted(*shape, dtype=torch.float32):
@@ -126,7 +133,17 @@ def official_models(mobile_sam):
         from mobile_sam import sam_model_registry as mobile_registry
 
         models["vit_t"] = mobile_registry["vit_t"]
-    return models
+    return models | sam2_models()
+
+
+def sam2_models():
+    """SAM 2 and 2.1: the smallest of the first, all of the second."""
+    from sam2.build_sam import build_sam2
+
+    names = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
+    made = {f"sam2.1_hiera_{name}": f"configs/sam2.1/sam2.1_hiera_{short}.yaml" for name, short in names.items()}
+    made["sam2_hiera_tiny"] = "configs/sam2/sam2_hiera_t.yaml"
+    return {name: lambda config=config: build_sam2(config, device="cpu") for name, config in made.items()}
 
 
 def main():
@@ -139,10 +156,10 @@ def main():
         torch.save(value, DATA / "torch" / f"{name}.pth", **options)
     torch.jit.save(torch.jit.script(nn.Linear(1, 1)), DATA / "torch" / "torchscript.pth")
     for name, build in official_models(args.mobile_sam).items():
-        # ViT-H would take 2.5 GB; the constructor of TinyViT reads values, which shapes alone do not have.
-        with torch.device("cpu" if name == "vit_t" else "meta"):
+        # ViT-H would take 2.5 GB; the constructors of TinyViT and SAM 2 read values, which shapes alone do not have.
+        with torch.device("meta" if name in ("vit_b", "vit_l", "vit_h") else "cpu"):
             model = build()
-        unused = ("image_encoder.head.", "image_encoder.norm_head.")
+        unused = ("image_encoder.head.", "image_encoder.norm_head.", *VIDEO_PARTS)
         with open(DATA / "official" / f"{name}.txt", "w") as lines:
             parameters = {key for key, _ in model.named_parameters()}
             for key, tensor in model.state_dict().items():

@@ -92,6 +92,10 @@ pub unsafe extern "C" fn sam_mm_model_load(
             call.enter(&entry.core)?;
             let (source, precision) = what_to_load(options)?;
             let loaded = Model::load(&entry.core, source, precision)?;
+            if entry.core.embeddings().has_disk() {
+                // The backend's own globals came just now; at the end of the process they go before ours.
+                super::exit::let_go_at_exit();
+            }
             model.write(publish(Arc::new(loaded))?);
             Ok(())
         })

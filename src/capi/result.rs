@@ -186,6 +186,11 @@ pub struct sam_mm_mask_info {
     pub score: f32,
     /// Zero; for later use.
     pub reserved: u32,
+    /// How sure the model is that the prompts of this object point at one at all, as a logit: above 0 for yes; the same for
+    /// all masks of an object. 0 when `has_object_score` is.
+    pub object_score: f32,
+    /// 1 for a model that gives object scores (SAM 2 and 2.1), 0 for one that does not (SAM, MobileSAM).
+    pub has_object_score: u32,
 }
 
 c_struct!(sam_mm_mask_info);
@@ -213,6 +218,9 @@ pub unsafe extern "C" fn sam_mm_result_mask_info(
             answer.area = extent.area;
             answer.bounding_box = extent.bounding_box.corners().map(|corner| corner as f32);
             answer.score = prediction.score(mask_index as usize)?;
+            if let Some(score) = prediction.object_score(answer.object_index as usize)? {
+                (answer.object_score, answer.has_object_score) = (score, 1);
+            }
             structs::write(info, &answer)
         })
     }

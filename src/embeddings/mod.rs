@@ -18,6 +18,7 @@ pub(crate) use bring_up::bring_up;
 use crate::cache::embedding::Key;
 use crate::cache::weighted_lru::Limits;
 use crate::image::ImageKey;
+use crate::jobs::leaving;
 use crate::memory::consumer::{Consumer, Consumers, Rank};
 use crate::memory::manager::EMBEDDING_CACHE;
 use crate::memory::status::Tier;
@@ -95,6 +96,8 @@ impl Embeddings {
     }
 
     fn start_writer(&self) {
+        let itself = Arc::downgrade(&self.shelves);
+        leaving::register(itself);
         let shelves = Arc::clone(&self.shelves);
         let writer = thread::Builder::new()
             .name("sam-mm writer".to_owned())

@@ -214,12 +214,14 @@ impl<L: Live> Shelves<L> {
         let State {
             queue,
             leaving,
+            moving,
             device,
             host,
             ..
         } = &mut *state;
         queue.retain(|key| {
-            leaving.contains_key(key) || device.peek(key).is_some() || host.peek(key).is_some()
+            let on_shelf = device.peek(key).is_some() || host.peek(key).is_some();
+            on_shelf || leaving.contains_key(key) || moving.get(key) == Some(&true)
         });
         drop(state);
         self.changed.notify_all();

@@ -214,7 +214,7 @@ impl Run<'_, '_> {
             if self.settings.use_m2m {
                 self.refined(looking, batch, &decoded, &mut found)?;
             } else {
-                self.collect(looking, batch, &mut decoded, &mut found)?;
+                self.collect(looking, (batch, &mut decoded), 0, &mut found)?;
             }
             rest = left;
             self.effort.points += count as u64;
@@ -241,7 +241,7 @@ impl Run<'_, '_> {
                 (point_of(mask), Some(first.mask_logits(mask)))
             })?;
             let of_masks: Vec<[f64; 2]> = (done..done + count).map(point_of).collect();
-            self.collect(looking, &of_masks, &mut better, found)?;
+            self.collect(looking, (&of_masks, &mut better), first.bytes(), found)?;
             done += count;
         }
         Ok(())
@@ -311,12 +311,12 @@ impl Run<'_, '_> {
         )?)
     }
 
-    /// Adds the masks of a batch that pass. `points` are those of its objects.
+    /// Adds the masks of a batch that pass. `points` are those of its objects; `besides` are bytes of other logits.
     fn collect(
         &mut self,
         looking: &Looking<'_>,
-        points: &[[f64; 2]],
-        decoded: &mut Decoded,
+        (points, decoded): (&[[f64; 2]], &mut Decoded),
+        besides: u64,
         found: &mut Vec<FoundMask>,
     ) -> Result<(), Error> {
         if self.settings.region_removal == RegionRemoval::InLogits && self.settings.min_region > 0 {
@@ -338,7 +338,7 @@ impl Run<'_, '_> {
             self.effort.candidates += 1;
         }
         let held = |masks: &[FoundMask]| masks.iter().map(FoundMask::bytes).sum::<u64>();
-        let bytes = decoded.bytes() + held(found) + held(&self.kept);
+        let bytes = besides + decoded.bytes() + held(found) + held(&self.kept);
         self.effort.peak_bytes = self.effort.peak_bytes.max(bytes);
         Ok(())
     }

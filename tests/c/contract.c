@@ -289,6 +289,8 @@ static void a_result_outlives_its_parents(sam_mm_model *model, sam_mm_image *ima
     CHECK(best / info.masks_per_object == 1);
     FAILS(sam_mm_result_best_mask(result, 3, &best, &error), SAM_MM_ERR_INVALID_ARGUMENT, "is 3");
     FAILS(sam_mm_result_mask_info(result, info.num_masks, &mask, &error), SAM_MM_ERR_INVALID_ARGUMENT, "mask_index");
+    OK(sam_mm_result_mask_info(result, best, &mask, &error));
+    CHECK(mask.has_object_score == 0 && mask.object_score == 0);
 
     OK(sam_mm_result_logits(result, best, &logits, &logits_len, &error));
     CHECK(logits_len == (uint64_t)info.mask_size * info.mask_size);

@@ -65,6 +65,8 @@ typedef struct {
   char variant[32];
   /* 1: scores are NaN; 2: the first logit of each mask is infinite. */
   uint32_t spoilt;
+  /* Not 0: objects have scores. */
+  uint32_t object_scores;
 } fake_config;
 
 typedef struct {

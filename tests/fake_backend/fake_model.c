@@ -48,6 +48,8 @@ static int configure(fake_config *config, const char *line) {
     config->decode_workspace = number;
   } else if (IS("spoilt")) {
     config->spoilt = (uint32_t)number;
+  } else if (IS("object_scores")) {
+    config->object_scores = (uint32_t)number;
   } else if (IS("family")) {
     set_text(config->family, sizeof config->family, value);
   } else if (IS("variant")) {
@@ -62,7 +64,7 @@ static int configure(fake_config *config, const char *line) {
 /* The model of a checkpoint's first bytes, which end in NUL: any file is the default model, but not an empty one. */
 static int32_t understand(const char *text, const char *name, fake_config *config, sam_mm_backend_error *error) {
   static const fake_config defaults = {256,  64,     3,        SAM_MM_ELEMENT_U8, SAM_MM_RESIZE_LONGEST_SIDE, 1, 1000,
-                                       4096, 0, 0, "fake", "fake_s", 0};
+                                       4096, 0, 0, "fake", "fake_s", 0, 0};
   *config = defaults;
   if (text[0] == '\0') {
     return fake_fail(error, SAM_MM_ERR_CHECKPOINT, "%s is empty; the fake backend takes any other file", name);
@@ -430,6 +432,9 @@ static int32_t draw_objects(const fake_config *config, const fake_embedding *emb
         masks->logits[cells * at] += (float)++calls;
       }
 #endif
+    }
+    if (config->object_scores && masks->object_scores != NULL) {
+      masks->object_scores[object] = config->spoilt == 3 ? HUGE_VALF : (float)prompt.point_count - 1.5f;
     }
     prompt.points += (size_t)2 * prompt.point_count;
     prompt.labels += prompt.point_count;

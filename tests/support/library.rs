@@ -66,13 +66,18 @@ pub fn under_valgrind(program: &Path, home: &Path) -> Command {
 
 /// Compiles a program against the header and the library.
 pub fn program(sources: &[PathBuf], args: &[&str]) -> PathBuf {
+    program_in(c::Language::C99, sources, args)
+}
+
+/// [`program`] in another language.
+pub fn program_in(language: c::Language, sources: &[PathBuf], args: &[&str]) -> PathBuf {
     let library = path();
     let args: Vec<&OsStr> = args
         .iter()
         .map(OsStr::new)
         .chain([library.as_os_str()])
         .collect();
-    c::program(sources, &args)
+    c::program_in(language, sources, &args)
 }
 
 /// What a command printed, which must have succeeded.

@@ -4,7 +4,6 @@ import argparse
 import json
 import sys
 import time
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,7 +18,6 @@ SCENES_SEED = 7
 
 
 def main() -> int:
-    warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
     arguments = parse()
     torch.set_num_threads(arguments.threads)
     torch.set_grad_enabled(False)

@@ -62,11 +62,17 @@ def shapes(module, prefix: str = "") -> dict[str, list[int]]:
     return {prefix + name: list(value.shape) for name, value in module.state_dict().items()}
 
 
-def save(tensors: dict, weights: dict[str, list[int]], made_by: str, path: Path, weights_scale: float = 1) -> None:
-    """Writes outputs, and the names and shapes of the weights as the metadata `weights`, with what they are times."""
+def save(
+    tensors: dict, weights: dict[str, list[int]], made_by: str, path: Path, weights_scale: float = 1,
+    checkpoint_metadata: dict[str, str] | None = None,
+) -> None:
+    """Writes outputs, and the names and shapes of the weights as the metadata `weights`, with what they are times and what
+    the metadata of a checkpoint with them must say."""
     arrays = {k: np.ascontiguousarray(v.numpy() if isinstance(v, torch.Tensor) else v) for k, v in tensors.items()}
     metadata = {"made_by": made_by, "torch": torch.__version__, "weights": json.dumps(weights, separators=(",", ":"))}
     if weights_scale != 1:
         metadata["weights_scale"] = str(weights_scale)
+    if checkpoint_metadata:
+        metadata["checkpoint_metadata"] = json.dumps(checkpoint_metadata)
     save_file(arrays, path, metadata=metadata)
     print(path, path.stat().st_size)

@@ -85,9 +85,9 @@ def difference(ours: Outcome, official: Outcome, scale: float) -> Difference | N
 
 
 def object_score_difference(ours: np.ndarray | None, official: np.ndarray | None) -> float | None:
-    if official is None or ours is None:
+    if official is None:
         return None
-    return float(np.abs(ours - official).max())
+    return float("nan") if ours is None else float(np.abs(ours - official).max())
 
 
 def packed_iou(a: np.ndarray, b: np.ndarray) -> float:

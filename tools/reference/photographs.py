@@ -16,8 +16,8 @@ def packaged(name: str) -> Image.Image:
 
 
 def pixels(image: Image.Image) -> np.ndarray:
-    """uint8 (height, width, 3)."""
-    return np.ascontiguousarray(np.asarray(image))
+    """uint8 (height, width, 3), writable, as PyTorch wants arrays."""
+    return np.array(image)
 
 
 def load(path: str) -> np.ndarray:

@@ -79,6 +79,7 @@ class MaskInfo(Struct):
     _fields_ = [
         ("struct_size", ct.c_uint32), ("object_index", ct.c_uint32), ("area", ct.c_uint64),
         ("bounding_box", ct.c_float * 4), ("score", ct.c_float), ("reserved", ct.c_uint32),
+        ("object_score", ct.c_float), ("has_object_score", ct.c_uint32),
     ]
 
 
@@ -228,10 +229,18 @@ class Result:
     def __len__(self) -> int:
         return self.info.num_masks
 
-    def score(self, index: int) -> float:
+    def mask_info(self, index: int) -> MaskInfo:
         info = MaskInfo()
         self.sam.call("sam_mm_result_mask_info", self.handle, ct.c_uint32(index), ct.byref(info))
-        return info.score
+        return info
+
+    def score(self, index: int) -> float:
+        return self.mask_info(index).score
+
+    def object_scores(self) -> np.ndarray | None:
+        """float32 (objects,); None of a model that gives none."""
+        infos = [self.mask_info(i * self.info.masks_per_object) for i in range(self.info.num_objects)]
+        return np.array([i.object_score for i in infos], np.float32) if all(i.has_object_score for i in infos) else None
 
     def logits(self, index: int) -> np.ndarray:
         """Low-resolution logits, float32 (mask_size, mask_size)."""

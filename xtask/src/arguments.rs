@@ -39,16 +39,44 @@ pub enum Task {
     Simulate(Simulation),
     /// Checks memory management on a real GPU. Exit status 3: there is none, so nothing was checked.
     GpuCheck(GpuCheckOptions),
+    /// Installs the libraries, the headers, the packages for CMake and pkg-config, the torch plugin and `sam-mm`.
+    Install(InstallOptions),
     /// Installs the library with cargo-c and builds the C example with pkg-config alone.
     InstallCheck,
     /// Checks the links of all pages and makes the book of docs/, with the C API from the header.
     Docs,
+    /// Writes the generated parts of the language bindings anew.
+    #[command(subcommand)]
+    Bindings(Bindings),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Bindings {
+    /// The raw layer of the C# binding, by csbindgen from src/capi.
+    Csharp,
+    /// The raw layer of the Java binding, for JNA.
+    Java,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Simulation {
     /// Memory running short: scenarios and random sessions on pretended GPUs.
     Memory(SimulateOptions),
+    /// Annotators at work: what the caches spare them, against their budgets, and how long clicks take.
+    Session(SessionOptions),
+}
+
+#[derive(Debug, Args)]
+pub struct SessionOptions {
+    /// Seed of all that is left to chance.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Only the traces whose name contains this.
+    #[arg(long, default_value = "")]
+    pub only: String,
+    /// Threads of the demo model.
+    #[arg(long, default_value_t = 2)]
+    pub threads: u32,
 }
 
 #[derive(Debug, Args)]
@@ -76,6 +104,19 @@ pub struct SetupOptions {
     /// Install what a GPU needs as well (several GB).
     #[arg(long)]
     pub gpu: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct InstallOptions {
+    /// Where to: `bin`, `include` and `lib` will be in it.
+    #[arg(long, value_name = "DIR", default_value = "/usr/local")]
+    pub prefix: PathBuf,
+    /// Folder of the libraries within the prefix.
+    #[arg(long, value_name = "DIR", default_value = "lib")]
+    pub libdir: PathBuf,
+    /// Leave the torch plugin out.
+    #[arg(long)]
+    pub without_plugin: bool,
 }
 
 #[derive(Debug, Args)]
@@ -109,7 +150,8 @@ pub struct DemoOptions {
 #[derive(Debug, Args)]
 pub struct TestOptions {
     /// Run only the tests whose name contains this. `memory` stands for all that is about it, and with
-    /// TEST_MEMORY_FRACTIONS=0.9,0.7,0.5 allocates under each of these fractions as well.
+    /// TEST_MEMORY_FRACTIONS=0.9,0.7,0.5 allocates under each of these fractions as well. `bindings` runs the tests of every
+    /// language's package, and compares the masks they give.
     pub filter: Option<String>,
 }
 

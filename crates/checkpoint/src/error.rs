@@ -287,8 +287,8 @@ pub enum ArchitectureProblem {
     /// Nothing that is known.
     #[error(
         "holds no Segment Anything model: there are other tensors in it ({count}: {first}). A checkpoint of SAM \
-         (sam_vit_b_01ec64.pth, sam_vit_l_0b3195.pth, sam_vit_h_4b8939.pth) or MobileSAM (mobile_sam.pt), or one \
-         fine-tuned from them, is needed"
+         (sam_vit_b_01ec64.pth, sam_vit_l_0b3195.pth, sam_vit_h_4b8939.pth), MobileSAM (mobile_sam.pt) or SAM 2 \
+         (sam2.1_hiera_tiny.pt and its sisters), or one fine-tuned from them, is needed"
     )]
     Unknown {
         /// Tensors in the file.
@@ -343,14 +343,6 @@ pub enum ArchitectureProblem {
         value: String,
         /// What speaks against it.
         reason: String,
-    },
-    /// A family that is recognised, and that a caller cannot run.
-    #[error(
-        "holds {model}, which is recognised but not supported by this backend yet: use a SAM or MobileSAM checkpoint"
-    )]
-    UnsupportedFamily {
-        /// Description of the model.
-        model: String,
     },
 }
 

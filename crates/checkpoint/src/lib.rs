@@ -32,9 +32,9 @@ mod tensor;
 mod torch_file;
 
 pub use architecture::{
-    Architecture, CheckReport, ExpectedTensor, ImageEncoderConfig, MaskDecoderConfig,
-    PromptEncoderConfig, Sam2Config, SamConfig, SamVitConfig, TinyVitConfig, TinyVitStageConfig,
-    VitBlockConfig,
+    Architecture, CheckReport, ExpectedTensor, HieraBlockConfig, HieraConfig, HieraStageConfig,
+    ImageEncoderConfig, MaskDecoderConfig, PromptEncoderConfig, Sam2Config, Sam2DecoderConfig,
+    SamConfig, SamVitConfig, TinyVitConfig, TinyVitStageConfig, VitBlockConfig,
 };
 pub use checkpoint::{Checkpoint, Format};
 pub use error::{

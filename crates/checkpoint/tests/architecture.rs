@@ -47,6 +47,31 @@ fn official_models_are_recognised_and_complete() {
             "mobile_sam",
             "MobileSAM (TinyViT), 1024×1024, 9.8 M parameters",
         ),
+        (
+            "sam2_hiera_tiny",
+            "sam2",
+            "SAM 2 Hiera tiny, 1024×1024, 31.4 M parameters",
+        ),
+        (
+            "sam2.1_hiera_tiny",
+            "sam2",
+            "SAM 2.1 Hiera tiny, 1024×1024, 31.4 M parameters",
+        ),
+        (
+            "sam2.1_hiera_small",
+            "sam2",
+            "SAM 2.1 Hiera small, 1024×1024, 38.5 M parameters",
+        ),
+        (
+            "sam2.1_hiera_base_plus",
+            "sam2",
+            "SAM 2.1 Hiera base plus, 1024×1024, 73.3 M parameters",
+        ),
+        (
+            "sam2.1_hiera_large",
+            "sam2",
+            "SAM 2.1 Hiera large, 1024×1024, 216.9 M parameters",
+        ),
     ] {
         let model = Model::official(name);
         let architecture = model.detect().unwrap();
@@ -65,12 +90,18 @@ fn official_models_are_recognised_and_complete() {
 
 #[test]
 fn the_tensors_a_model_needs_are_those_its_official_code_makes() {
-    for name in ["vit_b", "vit_l", "vit_h", "vit_t"] {
-        let expected = Model::official(name)
-            .detect()
-            .unwrap()
-            .expected_tensors()
-            .unwrap();
+    for name in [
+        "vit_b",
+        "vit_l",
+        "vit_h",
+        "vit_t",
+        "sam2_hiera_tiny",
+        "sam2.1_hiera_tiny",
+        "sam2.1_hiera_small",
+        "sam2.1_hiera_base_plus",
+        "sam2.1_hiera_large",
+    ] {
+        let expected = Model::official(name).detect().unwrap().expected_tensors();
         let ours: BTreeSet<_> = expected
             .iter()
             .map(|t| (t.name.clone(), t.shape.clone(), t.is_parameter))
@@ -91,6 +122,11 @@ fn parameters_are_counted_as_pytorch_counts_them() {
         ("vit_b", 93_735_472),
         ("vit_l", 312_342_832),
         ("vit_h", 641_090_608),
+        // Without what remembers the frames of a video.
+        ("sam2_hiera_tiny", 31_440_721),
+        ("sam2.1_hiera_small", 38_538_577),
+        ("sam2.1_hiera_base_plus", 73_328_401),
+        ("sam2.1_hiera_large", 216_924_865),
     ] {
         assert_eq!(
             Model::official(name).detect().unwrap().parameters(),
@@ -169,6 +205,7 @@ fn the_parts_of_vit_b_have_their_official_sizes() {
         num_multimask_outputs: 3,
         iou_head_depth: 3,
         iou_head_hidden_dim: 256,
+        sam2: None,
     };
     assert_eq!(
         (config.mask_decoder, decoder.internal_dim()),
@@ -262,9 +299,9 @@ fn long_lists_are_cut_after_five() {
 
 #[test]
 fn a_model_that_lacks_any_one_tensor_is_refused_by_that_tensor_s_name() {
-    for official in ["vit_b", "vit_t"] {
+    for official in ["vit_b", "vit_t", "sam2.1_hiera_tiny"] {
         let model = Model::official(official);
-        for tensor in model.detect().unwrap().expected_tensors().unwrap() {
+        for tensor in model.detect().unwrap().expected_tensors() {
             let mut lacking = model.clone();
             lacking.tensors.remove(&tensor.name);
             let text = lacking.complaint();

@@ -7,31 +7,6 @@ use support::model::Model;
 use support::{Claim, Pickle, archive, refusal};
 
 #[test]
-fn sam_2_is_recognised_and_not_run() {
-    let model = Model::of([
-        (
-            "image_encoder.trunk.patch_embed.proj.weight",
-            vec![96, 3, 7, 7],
-        ),
-        ("image_encoder.trunk.blocks.11.norm1.weight", vec![768]),
-        ("sam_mask_decoder.iou_token.weight", vec![1, 256]),
-        ("memory_attention.norm.weight", vec![256]),
-        ("no_obj_embed_spatial", vec![1, 64]),
-    ]);
-    let architecture = model.detect().unwrap();
-    assert_eq!(
-        (architecture.family(), architecture.variant()),
-        ("sam2", "hiera_t".to_owned())
-    );
-    assert!(architecture.describe().starts_with("SAM 2.1 hiera_t"));
-    let text = model.complaint();
-    assert!(
-        text.contains("SAM 2.1 hiera_t") && text.contains("not supported by this backend yet"),
-        "{text}"
-    );
-}
-
-#[test]
 fn look_alikes_are_named() {
     let with = |tensor: &str, shape: &[usize]| {
         let mut model = Model::official("vit_b");

@@ -79,11 +79,17 @@ SAM_MM_INLINE Moments moments_of(const float *x, int64_t width, float eps) {
 }
 
 SAM_MM_VECTOR
-void norm_gelu_rows(const sam_mm_layer_norm &norm, const float *input, Range rows, float *output) {
+void norm_gelu_rows(const sam_mm_layer_norm &norm, const float *input, const float *added, Range rows, float *output) {
   const int64_t width = norm.width;
   for (int64_t row = rows.first; row < rows.end; ++row) {
     const float *x = input + row * width;
     float *y = output + row * width;
+    if (added != nullptr) {
+      const float *a = added + row * width;
+#pragma omp simd
+      for (int64_t i = 0; i < width; ++i) y[i] = x[i] + a[i];
+      x = y;
+    }
     const Moments m = moments_of(x, width, norm.eps);
 #pragma omp simd
     for (int64_t i = 0; i < width; ++i) {
@@ -209,8 +215,14 @@ void gelu_products_rows(const sam_mm_gelu_products &products, const float *input
     for (int64_t start = 0; start < width; start += kBlock) {
       const int64_t count = std::min(kBlock, width - start);
       float active[kBlock];
+      std::copy(x + start, x + start + count, active);
+      if (products.added != nullptr) {
+        const float *added = products.added + row * width + start;
 #pragma omp simd
-      for (int64_t i = 0; i < count; ++i) active[i] = gelu_of(x[start + i]);
+        for (int64_t i = 0; i < count; ++i) active[i] += added[i];
+      }
+#pragma omp simd
+      for (int64_t i = 0; i < count; ++i) active[i] = gelu_of(active[i]);
       for (int64_t n = 0; n < products.kernels; ++n) {
         const float *kernel = products.kernel + n * width + start;
         float sum = 0;
@@ -226,9 +238,9 @@ void gelu_products_rows(const sam_mm_gelu_products &products, const float *input
 
 extern "C" {
 
-void sam_mm_torch_layer_norm_gelu(const sam_mm_layer_norm *norm, const float *input, int64_t rows, float *output,
-                                  int32_t threads) {
-  in_parallel(rows, kRowsPerThread, threads, [&](Range part) { norm_gelu_rows(*norm, input, part, output); });
+void sam_mm_torch_layer_norm_gelu(const sam_mm_layer_norm *norm, const float *input, const float *added, int64_t rows,
+                                  float *output, int32_t threads) {
+  in_parallel(rows, kRowsPerThread, threads, [&](Range part) { norm_gelu_rows(*norm, input, added, part, output); });
 }
 
 void sam_mm_torch_layer_norm_add(const sam_mm_layer_norm *norm, const float *input, int64_t rows, const float *added,

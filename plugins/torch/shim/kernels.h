@@ -36,11 +36,12 @@ struct sam_mm_gelu_products {
   const float *kernel;  // (kernels, width)
   int64_t kernels;
   int64_t stride;       // from the outputs of one kernel to those of the next
+  const float *added;   // (rows, width), added to the rows before the GELU; NULL for none
 };
 
-// The norm, then the exact GELU. `output` may be `input`.
-void sam_mm_torch_layer_norm_gelu(const sam_mm_layer_norm *norm, const float *input, int64_t rows, float *output,
-                                  int32_t threads);
+// The norm of the input, or where `added` is not NULL of its sum with that, then the exact GELU. `output` may be `input`.
+void sam_mm_torch_layer_norm_gelu(const sam_mm_layer_norm *norm, const float *input, const float *added, int64_t rows,
+                                  float *output, int32_t threads);
 
 // The norm to `output`, which may be `input`, and the same plus `added` to `sums`. `added` has `added_rows` rows and
 // starts again when they are used up.
@@ -49,7 +50,7 @@ void sam_mm_torch_layer_norm_add(const sam_mm_layer_norm *norm, const float *inp
 
 void sam_mm_torch_depthwise(const sam_mm_depthwise *conv, const float *input, float *output, int32_t threads);
 
-// The exact GELU of every row times every kernel.
+// The exact GELU of every row, or of its sum with that of `added`, times every kernel.
 void sam_mm_torch_gelu_products(const sam_mm_gelu_products *products, const float *input, int64_t rows, float *output,
                                 int32_t threads);
 }

@@ -74,13 +74,15 @@ int32_t sam_mm_torch_linear_run(const at::Tensor *x, const at::Tensor *packed, c
 
 // attention/attention.cpp. All tensors are contiguous fp32 on the CPU.
 //
-// Attention of `queries` (rows, W, heads, head_dim), which are those of the grid's rows from `query_row` on, to
-// `keys_values` (H, W, 2, heads, head_dim) within windows of `window` × `window` tokens; 0: the whole grid. `padding`
+// Attention of `queries` (rows, W / query_pool, heads, head_dim), which are those of their grid's rows from `query_row` on,
+// to `keys_values` (H, W, 2, heads, head_dim) within windows of `window` × `window` tokens; 0: the whole grid. `padding`
 // (2, heads, head_dim) stands for tokens of a window beyond the grid. `rel_h` and `rel_w` (2 · side − 1, head_dim) are
-// both NULL for no relative positions. `out` is (rows, W, heads · head_dim). `kernel` NULL picks the best one.
+// both NULL for no relative positions, and only then may queries lie on a coarser grid (`query_pool` above 1, which divides H,
+// W and the window). `out` is (rows, W / query_pool, heads · head_dim). `kernel` NULL picks the best one.
 int32_t sam_mm_torch_attention(const at::Tensor *queries, int64_t query_row, const at::Tensor *keys_values,
                                const at::Tensor *padding, const at::Tensor *rel_h, const at::Tensor *rel_w,
-                               int64_t window, const char *kernel, at::Tensor **out, sam_mm_torch_error *error);
+                               int64_t window, int64_t query_pool, const char *kernel, at::Tensor **out,
+                               sam_mm_torch_error *error);
 // Whether this processor has the kernel "portable", "avx2" or "avx512"; NULL: any.
 int32_t sam_mm_torch_attention_has_kernel(const char *kernel);
 }

@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sam_mm_backend_abi::sdk::{BackendError, Embedding, Precision};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 use twox_hash::XxHash3_64;
 
+use crate::cells::PER_CELL;
 use crate::error::{Error, Result};
 use crate::precision::{element_size, kind_of, precision_of};
 use crate::shim::Scope;
@@ -14,11 +15,58 @@ use crate::shim::Scope;
 pub struct ImageEmbedding {
     /// A number that no other embedding of this process has.
     id: u64,
-    /// `(N, C)`, contiguous: the cells of the embedding, row by row.
-    cells: Tensor,
+    features: Features,
     precision: Precision,
     geometry: Geometry,
     model: ModelKey,
+}
+
+/// What an image becomes, cell by cell.
+pub struct Features {
+    /// `(N, C)`: the cells of the embedding, row by row.
+    pub cells: Tensor,
+    /// Finer levels beside it, in SAM 2.
+    pub high_res: Option<HighResFeatures>,
+}
+
+/// Two finer levels of features, in the order in which the mask decoder's upscaling meets them ([`crate::cells`]).
+pub struct HighResFeatures {
+    /// `(N, 16, C/8)`: 4×4 for each cell (`feat_s0`).
+    pub s0: Tensor,
+    /// `(N, 4, C/4)`: 2×2 for each cell (`feat_s1`).
+    pub s1: Tensor,
+}
+
+impl Features {
+    /// Of another type; the same tensors where they are of it already.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn to_kind(&self, kind: Kind) -> Result<Self> {
+        self.map(|tensor| Ok(tensor.f_to_kind(kind)?))
+    }
+
+    fn map(&self, each: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        let high_res = self.high_res.as_ref().map(|levels| -> Result<_> {
+            Ok(HighResFeatures {
+                s0: each(&levels.s0)?,
+                s1: each(&levels.s1)?,
+            })
+        });
+        Ok(Self {
+            cells: each(&self.cells)?,
+            high_res: high_res.transpose()?,
+        })
+    }
+
+    /// The tensors, in the order in which they are exported.
+    fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        let finer = self
+            .high_res
+            .iter()
+            .flat_map(|levels| [&levels.s1, &levels.s0]);
+        std::iter::once(&self.cells).chain(finer)
+    }
 }
 
 /// Sizes of an image, `(width, height)` in pixels.
@@ -41,28 +89,56 @@ pub struct ModelKey {
     pub channels: u32,
     /// Side of the encoder's input, in pixels.
     pub input_size: u32,
+    /// Finer levels beside the cells: 2 in SAM 2, else 0.
+    pub finer_levels: u32,
 }
 
 impl ModelKey {
-    fn elements(&self) -> usize {
-        self.grid as usize * self.grid as usize * self.channels as usize
+    /// Elements of an embedding.
+    pub fn elements(&self) -> usize {
+        self.shapes().iter().map(|shape| count(shape)).sum()
+    }
+
+    /// The shapes of the tensors, in the order in which they are exported.
+    fn shapes(&self) -> Vec<Vec<i64>> {
+        let (cells, channels) = (
+            i64::from(self.grid) * i64::from(self.grid),
+            i64::from(self.channels),
+        );
+        let mut shapes = vec![vec![cells, channels]];
+        let finer = [
+            vec![cells, 4, channels / 4],
+            vec![cells, PER_CELL as i64, channels / 8],
+        ];
+        shapes.extend(finer.into_iter().take(self.finer_levels as usize));
+        shapes
     }
 }
 
+fn count(shape: &[i64]) -> usize {
+    shape.iter().product::<i64>() as usize
+}
+
 impl ImageEmbedding {
-    /// Takes the encoder's output `(N, C)`.
+    /// Takes the encoder's output.
     ///
     /// # Errors
     /// When libtorch fails.
-    pub fn new(cells: &Tensor, geometry: Geometry, model: ModelKey) -> Result<Self> {
+    pub fn new(features: &Features, geometry: Geometry, model: ModelKey) -> Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let kind = cells.f_kind()?;
+        let shapes: Vec<_> = features.tensors().map(Tensor::size).collect();
+        if shapes != model.shapes() {
+            return Err(Error::Internal(format!(
+                "an embedding of {model} cannot be of the shapes {shapes:?}"
+            )));
+        }
+        let kind = features.cells.f_kind()?;
         Ok(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             precision: precision_of(kind).ok_or_else(|| {
                 Error::Internal(format!("an embedding of {kind:?} elements cannot be kept"))
             })?,
-            cells: cells.f_contiguous()?,
+            features: features.map(|tensor| Ok(tensor.f_contiguous()?))?,
             geometry,
             model,
         })
@@ -73,9 +149,14 @@ impl ImageEmbedding {
         self.id
     }
 
+    /// What the encoder made of the image, each tensor contiguous.
+    pub fn features(&self) -> &Features {
+        &self.features
+    }
+
     /// `(N, C)`.
     pub fn cells(&self) -> &Tensor {
-        &self.cells
+        &self.features.cells
     }
 
     /// Sizes of the image.
@@ -93,17 +174,25 @@ impl ImageEmbedding {
     /// # Errors
     /// `SAM_MM_ERR_INVALID_ARGUMENT` for bytes that are damaged, no export, or of another model.
     pub fn import(bytes: &[u8], model: ModelKey, device: Device) -> Result<Self> {
-        let (header, payload) = Header::read(bytes, &model)?;
-        let cells = Tensor::f_from_data_size(
-            payload,
-            &[
-                i64::from(model.grid) * i64::from(model.grid),
-                i64::from(model.channels),
-            ],
-            kind_of(header.stored),
-        )?;
-        let cells = cells.f_to_kind(kind_of(header.precision))?;
-        Self::new(&cells.f_to(device)?, header.geometry, model)
+        let (header, mut payload) = Header::read(bytes, &model)?;
+        let size = element_size(header.stored);
+        let mut tensors = Vec::new();
+        for shape in model.shapes() {
+            // The header was read, so the payload is as long as all shapes together.
+            let (of_this, rest) = payload.split_at(count(&shape) * size);
+            let tensor = Tensor::f_from_data_size(of_this, &shape, kind_of(header.stored))?;
+            let tensor = tensor.f_to_kind(kind_of(header.precision))?;
+            tensors.push(tensor.f_to(device)?);
+            payload = rest;
+        }
+        let mut tensors = tensors.into_iter();
+        let cells = tensors.next().expect("every embedding has cells");
+        let high_res = tensors.next().zip(tensors.next());
+        let features = Features {
+            cells,
+            high_res: high_res.map(|(s1, s0)| HighResFeatures { s0, s1 }),
+        };
+        Self::new(&features, header.geometry, model)
     }
 }
 
@@ -119,9 +208,7 @@ impl Embedding for ImageEmbedding {
     fn export(&self, buffer: &mut [u8]) -> Result<(), BackendError> {
         let _scope = Scope::enter().map_err(Error::from)?;
         let (head, payload) = buffer.split_at_mut(Header::LEN);
-        self.cells
-            .f_copy_data_u8(payload, self.model.elements())
-            .map_err(Error::from)?;
+        write(&self.features, self.precision, payload)?;
         let header = Header {
             precision: self.precision,
             stored: self.precision,
@@ -137,15 +224,14 @@ impl Embedding for ImageEmbedding {
         }
         let _scope = Scope::enter().map_err(Error::from)?;
         // In host memory: the device may be what is short.
-        let cells = self.cells.f_to(Device::Cpu).map_err(Error::from)?;
-        let halved = cells.f_to_kind(kind_of(Precision::Fp16));
-        let halved = halved.map_err(Error::from)?;
+        let halved = self.features.map(|tensor| {
+            let here = tensor.f_to(Device::Cpu)?;
+            Ok(here.f_to_kind(kind_of(Precision::Fp16))?)
+        })?;
         let elements = self.model.elements();
         let mut bytes = vec![0; Header::LEN + elements * element_size(Precision::Fp16)];
         let (head, payload) = bytes.split_at_mut(Header::LEN);
-        halved
-            .f_copy_data_u8(payload, elements)
-            .map_err(Error::from)?;
+        write(&halved, Precision::Fp16, payload)?;
         if !payload.chunks_exact(2).all(is_finite_half) {
             return Ok(None);
         }
@@ -157,6 +243,17 @@ impl Embedding for ImageEmbedding {
         head.copy_from_slice(&header.to_bytes(&self.model, payload));
         Ok(Some(bytes))
     }
+}
+
+/// Writes the elements of all tensors, which are of `precision`, one after the other.
+fn write(features: &Features, precision: Precision, mut payload: &mut [u8]) -> Result<()> {
+    for tensor in features.tensors() {
+        let elements = tensor.numel();
+        let (of_this, rest) = payload.split_at_mut(elements * element_size(precision));
+        tensor.f_copy_data_u8(of_this, elements)?;
+        payload = rest;
+    }
+    Ok(())
 }
 
 /// Whether the two bytes of a binary16 are a finite number: its exponent is not all ones.
@@ -175,8 +272,10 @@ fn is_finite_half(bytes: &[u8]) -> bool {
 /// | 16 | 16 | fingerprint of the checkpoint |
 /// | 32 | 12 | grid, channels, input size |
 /// | 44 | 16 | original width and height, resized width and height |
-/// | 60 | 4 | the precision that the elements are stored in, where it is a lower one; else zero |
-/// | 64 | 8 | XXH3 of the header before it and of the elements |
+/// | 60 | 4 | finer levels |
+/// | 64 | 4 | the precision that the elements are stored in, where it is a lower one; else zero |
+/// | 68 | 4 | zero |
+/// | 72 | 8 | XXH3 of the header before it and of the elements |
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Header {
     precision: Precision,
@@ -188,7 +287,7 @@ struct Header {
 impl Header {
     const MAGIC: [u8; 8] = *b"SAMMMEMB";
     const VERSION: u32 = 1;
-    const CHECKED: usize = 64;
+    const CHECKED: usize = 72;
     const LEN: usize = Self::CHECKED + size_of::<u64>();
 
     fn to_bytes(self, model: &ModelKey, payload: &[u8]) -> [u8; Self::LEN] {
@@ -202,7 +301,6 @@ impl Header {
         };
         let words = [
             (8, Self::VERSION),
-            (60, stored),
             (12, self.precision.to_abi()),
             (32, model.grid),
             (36, model.channels),
@@ -211,6 +309,8 @@ impl Header {
             (48, original.1),
             (52, resized.0),
             (56, resized.1),
+            (60, model.finer_levels),
+            (64, stored),
         ];
         for (offset, word) in words {
             bytes[offset..offset + 4].copy_from_slice(&word.to_le_bytes());
@@ -259,6 +359,7 @@ impl Header {
             grid: word(32),
             channels: word(36),
             input_size: word(40),
+            finer_levels: word(60),
         };
         if found != *model {
             return Err(refuse(format!(
@@ -271,7 +372,7 @@ impl Header {
                 .ok_or_else(|| refuse(format!("an embedding of the unknown precision {word}")))
         };
         let precision = known(word(12))?;
-        let stored = match word(60) {
+        let stored = match word(64) {
             0 => precision,
             word => known(word)?,
         };
@@ -284,13 +385,13 @@ impl Header {
             ))
             .into());
         }
-        let stored = u64::from_le_bytes(
+        let written = u64::from_le_bytes(
             head[Self::CHECKED..]
                 .first_chunk()
                 .copied()
                 .expect("inside of the header"),
         );
-        if checksum(&head[..Self::CHECKED], payload) != stored {
+        if checksum(&head[..Self::CHECKED], payload) != written {
             return Err(refuse("a damaged embedding: the checksum differs".into()).into());
         }
         let geometry = Geometry {
@@ -330,10 +431,11 @@ impl std::fmt::Display for ModelKey {
             grid,
             channels,
             input_size,
+            finer_levels,
         } = self;
         write!(
             f,
-            "checkpoint {fingerprint:032x}, {channels}x{grid}x{grid} from {input_size} pixels"
+            "checkpoint {fingerprint:032x}, {channels}x{grid}x{grid} and {finer_levels} finer levels from {input_size} pixels"
         )
     }
 }

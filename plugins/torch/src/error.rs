@@ -1,7 +1,7 @@
 //! What can go wrong in the plugin, and which code of the ABI it is.
 
 use sam_mm_backend_abi::{BackendError, abi};
-use sam_mm_checkpoint::{ArchitectureProblem, CheckpointError, Problem};
+use sam_mm_checkpoint::{CheckpointError, Problem};
 use tch::TchError;
 
 use crate::shim::{Failure, FailureKind};
@@ -75,13 +75,10 @@ impl From<Error> for BackendError {
     }
 }
 
-/// A file that cannot be opened and a model that is known but not run are told from a damaged checkpoint.
+/// A file that cannot be opened is told from a damaged checkpoint.
 fn code_of(problem: &Problem) -> i32 {
     match problem {
         Problem::Open(_) => abi::SAM_MM_ERR_IO,
-        Problem::Architecture(ArchitectureProblem::UnsupportedFamily { .. }) => {
-            abi::SAM_MM_ERR_UNSUPPORTED
-        }
         _ => abi::SAM_MM_ERR_CHECKPOINT,
     }
 }

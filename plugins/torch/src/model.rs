@@ -1,22 +1,24 @@
 //! A model as the host sees it.
 
 use sam_mm_backend_abi::sdk::{
-    BackendError, Checkpoint, Element, Estimate, LogLevel, MasksMut, Model, ModelInfo, Operation,
-    Pixels, Plan, Precision, Prompts, Resize, Result,
+    BackendError, Checkpoint, Estimate, LogLevel, MasksMut, Model, ModelInfo, Operation, Pixels,
+    Plan, Precision, Prompts, Result,
 };
-use sam_mm_checkpoint::{Architecture, CheckReport, SamConfig};
+use sam_mm_checkpoint::{Architecture, CheckReport};
 
+use crate::cells::PER_CELL;
 use crate::embedding::ImageEmbedding;
 use crate::error::Error;
-use crate::needs;
+use crate::network::Network;
 use crate::precision::{check_supported, element_size};
 use crate::sam::Sam;
+use crate::sam2::Sam2;
 use crate::shim::Scope;
 use crate::source::{self, Source};
 
 /// A loaded model.
 pub struct TorchModel {
-    sam: Sam,
+    network: Box<dyn Network>,
     source: Source,
     family: &'static str,
     variant: String,
@@ -39,25 +41,17 @@ impl TorchModel {
         let architecture = Architecture::detect(&checkpoint).map_err(Error::from)?;
         let report = architecture.check(&checkpoint).map_err(Error::from)?;
         tell_unused(&report, given.name, operation);
-        let Architecture::Sam(config) = &architecture else {
-            return Err(BackendError::unsupported(format!(
-                "{} holds {}, which this backend does not run",
-                given.name,
-                architecture.describe()
-            )));
-        };
         operation.log(
             LogLevel::Info,
             &format!("{} holds {}", given.name, architecture.describe()),
         );
         let parameters = architecture.parameters();
         Ok(Self {
-            sam: load_weights(
+            network: load_weights(
                 &checkpoint,
-                config,
+                &architecture,
                 device,
                 given.precision,
-                parameters,
                 operation,
             )?,
             source: Source::of(given),
@@ -68,13 +62,13 @@ impl TorchModel {
     }
 
     fn check_plan(&self, plan: &Plan) -> Result<()> {
-        if plan.precision == self.sam.precision() {
+        if plan.precision == self.network.precision() {
             return Ok(());
         }
         Err(BackendError::unsupported(format!(
             "the plan is to compute in {}, and the model's weights are in {}; set the model's precision first",
             plan.precision,
-            self.sam.precision()
+            self.network.precision()
         )))
     }
 }
@@ -95,22 +89,30 @@ fn tell_unused(report: &CheckReport, name: &str, operation: &Operation<'_>) {
 
 fn load_weights(
     checkpoint: &sam_mm_checkpoint::Checkpoint<'_>,
-    config: &SamConfig,
+    architecture: &Architecture,
     device: tch::Device,
     precision: Precision,
-    parameters: u64,
     operation: &Operation<'_>,
-) -> Result<Sam> {
-    let bytes = parameters * element_size(precision) as u64;
+) -> Result<Box<dyn Network>> {
+    let bytes = architecture.parameters() * element_size(precision) as u64;
     operation.with_recovery(bytes, || {
         let check = || Ok(operation.check_cancelled()?);
-        Ok(Sam::load(
-            checkpoint,
-            config.clone(),
-            device,
-            precision,
-            &check,
-        )?)
+        let network: Box<dyn Network> = match architecture.clone() {
+            Architecture::Sam(config) => {
+                Box::new(Sam::load(checkpoint, config, device, precision, &check)?)
+            }
+            Architecture::Sam2(config) => {
+                Box::new(Sam2::load(checkpoint, config, device, precision, &check)?)
+            }
+            other => {
+                return Err(BackendError::unsupported(format!(
+                    "{} holds {}, which this backend does not run",
+                    checkpoint.source_name(),
+                    other.describe()
+                )));
+            }
+        };
+        Ok(network)
     })
 }
 
@@ -118,47 +120,48 @@ impl Model for TorchModel {
     type Embedding = ImageEmbedding;
 
     fn info(&self) -> ModelInfo {
-        let config = self.sam.config();
-        let size = element_size(self.sam.precision()) as u64;
+        let size = element_size(self.network.precision()) as u64;
+        let key = self.network.key();
+        let (resize, input_element) = self.network.input();
         ModelInfo {
             family: self.family.to_owned(),
             variant: self.variant.clone(),
-            resize: Resize::LongestSide,
-            input_size: config.image_size() as u32,
-            input_element: Element::U8,
-            mask_size: config.prompt_encoder.mask_input_size() as u32,
-            multimask_count: config.mask_decoder.num_multimask_outputs as u32,
+            resize,
+            input_size: key.input_size,
+            input_element,
+            mask_size: key.grid * PER_CELL.isqrt() as u32,
+            multimask_count: self.network.multimask_count() as u32,
             parameters: self.parameters,
-            embedding_bytes: self.sam.embedding_elements() as u64 * size,
-            weight_bytes: self.sam.weight_elements(self.parameters) * size,
-            precision_change_bytes: needs::precision_change(config),
+            embedding_bytes: key.elements() as u64 * size,
+            weight_bytes: self.network.weight_elements(self.parameters) * size,
+            precision_change_bytes: self.network.precision_change_bytes(),
         }
     }
 
     fn set_precision(&mut self, precision: Precision, operation: &Operation<'_>) -> Result<()> {
-        if precision == self.sam.precision() {
+        if precision == self.network.precision() {
             return Ok(());
         }
         let _scope = Scope::enter().map_err(Error::from)?;
-        check_supported(precision, self.sam.device())?;
+        check_supported(precision, self.network.device())?;
         let checkpoint = self.source.reopen()?;
         let size = |precision| self.parameters * element_size(precision) as u64;
-        let more = size(precision).saturating_sub(size(self.sam.precision()));
-        let sam = &mut self.sam;
+        let more = size(precision).saturating_sub(size(self.network.precision()));
+        let network = &mut self.network;
         operation.with_recovery(more, || {
             let check = || Ok(operation.check_cancelled()?);
-            Ok(sam.set_precision(&checkpoint, precision, &check)?)
+            Ok(network.set_precision(&checkpoint, precision, &check)?)
         })?;
         Ok(())
     }
 
     fn estimate(&self, plan: &Plan) -> Result<Estimate> {
-        check_supported(plan.precision, self.sam.device())?;
+        check_supported(plan.precision, self.network.device())?;
         let size = element_size(plan.precision) as u64;
         Ok(Estimate {
-            embedding_bytes: self.sam.embedding_elements() as u64 * size,
-            encode_workspace_bytes: self.sam.encode_elements(plan.attention) * size,
-            decode_workspace_bytes: self.sam.decode_elements(plan.num_objects) * size,
+            embedding_bytes: self.network.key().elements() as u64 * size,
+            encode_workspace_bytes: self.network.encode_elements(plan.attention) * size,
+            decode_workspace_bytes: self.network.decode_elements(plan.num_objects) * size,
         })
     }
 
@@ -174,7 +177,9 @@ impl Model for TorchModel {
         let bytes = needs.encode_workspace_bytes + needs.embedding_bytes;
         operation.with_recovery(bytes, || {
             let check_cancelled = || Ok(operation.check_cancelled()?);
-            Ok(self.sam.encode(pixels, plan.attention, &check_cancelled)?)
+            Ok(self
+                .network
+                .encode(pixels, plan.attention, &check_cancelled)?)
         })
     }
 
@@ -188,11 +193,11 @@ impl Model for TorchModel {
     ) -> Result<()> {
         let _scope = Scope::enter().map_err(Error::from)?;
         self.check_plan(plan)?;
-        if embedding.model() != self.sam.key() {
+        if embedding.model() != self.network.key() {
             return Err(BackendError::invalid_argument(format!(
                 "the embedding is of another model ({}; this one is {})",
                 embedding.model(),
-                self.sam.key()
+                self.network.key()
             )));
         }
         let num_objects = prompts.objects.len() as u32;
@@ -205,7 +210,7 @@ impl Model for TorchModel {
         operation.with_recovery(bytes, || {
             let check_cancelled = || Ok(operation.check_cancelled()?);
             Ok(self
-                .sam
+                .network
                 .decode(embedding, prompts, &check_cancelled, masks)?)
         })
     }
@@ -219,8 +224,8 @@ impl Model for TorchModel {
         operation.with_recovery(bytes.len() as u64, || {
             Ok(ImageEmbedding::import(
                 bytes,
-                self.sam.key(),
-                self.sam.device(),
+                self.network.key(),
+                self.network.device(),
             )?)
         })
     }

@@ -1,5 +1,5 @@
-//! Pixels to the encoder's input (`modeling/sam.py: preprocess`): normalised first, then padded with zeros, so that
-//! the padding has the value of the mean colour.
+//! Pixels to the encoder's input: in SAM (`modeling/sam.py: preprocess`) normalised first, then padded with zeros, so that
+//! the padding has the value of the mean colour; in SAM 2 (`sam2/utils/transforms.py`) normalised alone.
 
 use sam_mm_backend_abi::sdk::{BackendError, Pixels};
 use tch::{Device, Tensor};
@@ -49,4 +49,38 @@ impl Normalisation {
             .f_permute([0, 3, 1, 2])?
             .f_to(device)?)
     }
+}
+
+/// Normalises pixels of 0–1 that fill the input: `(value − mean) / std`, to `(1, 3, side, side)` on `device`, fp32,
+/// channels last in memory.
+///
+/// # Errors
+/// When the pixels are 8-bit or do not fill the input, or libtorch fails.
+pub fn normalise_filling(
+    pixels: &Pixels<'_>,
+    [mean, std]: [[f32; 3]; 2],
+    side: usize,
+    device: Device,
+) -> Result<Tensor> {
+    let rows = pixels
+        .rows_f32()
+        .ok_or_else(|| BackendError::invalid_argument("the pixels are u8; this model takes f32"))?;
+    if (pixels.width as usize, pixels.height as usize) != (side, side) {
+        return Err(BackendError::invalid_argument(format!(
+            "the pixels are {}x{}; this model takes images that are stretched to {side}x{side}",
+            pixels.width, pixels.height
+        ))
+        .into());
+    }
+    let mut input = Vec::with_capacity(side * side * 3);
+    for row in rows {
+        for pixel in row.as_chunks::<3>().0 {
+            input.extend([0, 1, 2].map(|channel| (pixel[channel] - mean[channel]) / std[channel]));
+        }
+    }
+    let side = side as i64;
+    Ok(Tensor::f_from_slice(&input)?
+        .f_view([1, side, side, 3])?
+        .f_permute([0, 3, 1, 2])?
+        .f_to(device)?)
 }

@@ -32,20 +32,35 @@ impl CoordinateScale {
     }
 
     /// The tokens of an object's points and box, in the order of the official code.
-    pub fn tokens(&self, object: &ObjectPrompt<'_>) -> Vec<PromptPoint> {
+    pub fn tokens(&self, object: &ObjectPrompt<'_>, order: TokenOrder) -> Vec<PromptPoint> {
         let points = object.points.iter().zip(object.labels);
-        let mut tokens: Vec<_> = points
-            .map(|(&point, &label)| self.point(point, kind_of(label)))
-            .collect();
-        if let Some([x0, y0, x1, y1]) = object.bbox {
-            tokens.push(self.point([x0, y0], PointKind::BoxFirst));
-            tokens.push(self.point([x1, y1], PointKind::BoxSecond));
-        } else if !tokens.is_empty() {
-            // Points without a box are closed by a point that is none, as in training.
+        let points = points.map(|(&point, &label)| self.point(point, kind_of(label)));
+        let corners = object.bbox.iter().flat_map(|&[x0, y0, x1, y1]| {
+            [
+                self.point([x0, y0], PointKind::BoxFirst),
+                self.point([x1, y1], PointKind::BoxSecond),
+            ]
+        });
+        let mut tokens: Vec<_> = match order {
+            TokenOrder::PointsFirst => points.chain(corners).collect(),
+            TokenOrder::BoxFirst => corners.chain(points).collect(),
+        };
+        let padded = object.bbox.is_none() || order == TokenOrder::BoxFirst;
+        if padded && !tokens.is_empty() {
+            // As in training, a point that is none closes what counts as points.
             tokens.push(self.point([0.0, 0.0], PointKind::NotAPoint));
         }
         tokens
     }
+}
+
+/// How a box joins the points of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenOrder {
+    /// After them, in place of the padding point (SAM).
+    PointsFirst,
+    /// Before them, as two points among the others (SAM 2, `SAM2ImagePredictor._predict`).
+    BoxFirst,
 }
 
 fn kind_of(label: i32) -> PointKind {
@@ -68,12 +83,16 @@ pub struct Batch {
     pub has_mask: bool,
 }
 
-/// Sorts objects into batches of at most `at_once`.
-pub fn batches(objects: &[ObjectPrompt<'_>], scale: CoordinateScale, at_once: usize) -> Vec<Batch> {
+/// Sorts objects, of which `tokens` makes tokens, into batches of at most `at_once`.
+pub fn batches(
+    objects: &[ObjectPrompt<'_>],
+    tokens: impl Fn(&ObjectPrompt<'_>) -> Vec<PromptPoint>,
+    at_once: usize,
+) -> Vec<Batch> {
     let mut open: BTreeMap<(usize, bool), Batch> = BTreeMap::new();
     let mut full = Vec::new();
     for (index, object) in objects.iter().enumerate() {
-        let tokens = scale.tokens(object);
+        let tokens = tokens(object);
         let has_mask = object.mask.is_some();
         let batch = open.entry((tokens.len(), has_mask)).or_default();
         batch.has_mask = has_mask;
@@ -94,8 +113,12 @@ mod tests {
     const SCALE: CoordinateScale = CoordinateScale { x: 2.0, y: 0.5 };
 
     fn kinds(object: &ObjectPrompt<'_>) -> Vec<PointKind> {
+        kinds_in(object, TokenOrder::PointsFirst)
+    }
+
+    fn kinds_in(object: &ObjectPrompt<'_>, order: TokenOrder) -> Vec<PointKind> {
         SCALE
-            .tokens(object)
+            .tokens(object, order)
             .iter()
             .map(|token| token.kind)
             .collect()
@@ -132,8 +155,32 @@ mod tests {
     }
 
     #[test]
+    fn in_sam_2_a_box_is_two_points_before_the_others_and_the_padding_point_is_always_there() {
+        use PointKind::{BoxFirst, BoxSecond, Foreground, NotAPoint};
+        let kinds = |object: &ObjectPrompt<'_>| kinds_in(object, TokenOrder::BoxFirst);
+        let point = ObjectPrompt {
+            points: &[[1.0, 2.0]],
+            labels: &[1],
+            ..Default::default()
+        };
+        let bbox = Some([0.0, 0.0, 8.0, 8.0]);
+        let (both, boxed) = (
+            ObjectPrompt { bbox, ..point },
+            ObjectPrompt {
+                bbox,
+                ..Default::default()
+            },
+        );
+        assert_eq!(kinds(&both), [BoxFirst, BoxSecond, Foreground, NotAPoint]);
+        assert_eq!(kinds(&boxed), [BoxFirst, BoxSecond, NotAPoint]);
+        assert_eq!(kinds(&point), [Foreground, NotAPoint]);
+    }
+
+    #[test]
     fn an_object_without_points_and_box_has_no_tokens() {
-        assert!(kinds(&ObjectPrompt::default()).is_empty());
+        for order in [TokenOrder::PointsFirst, TokenOrder::BoxFirst] {
+            assert!(kinds_in(&ObjectPrompt::default(), order).is_empty());
+        }
     }
 
     #[test]
@@ -157,7 +204,8 @@ mod tests {
             ..Default::default()
         };
         let objects = [point, two_points, boxed, masked, point, point];
-        let made = batches(&objects, SCALE, 3);
+        let tokens = |object: &ObjectPrompt<'_>| SCALE.tokens(object, TokenOrder::PointsFirst);
+        let made = batches(&objects, tokens, 3);
         let numbers: Vec<_> = made
             .iter()
             .map(|b| (b.objects.as_slice(), b.has_mask))

@@ -3,7 +3,9 @@
 mod common;
 
 use common::golden::Golden;
-use common::plugin::{allocated, cpu, decode_in, demo_bytes, encode, load_in, one_at_a_time};
+use common::plugin::{
+    allocated, cpu, decode_in, demo_bytes, encode, load_in, one_at_a_time, sam2_demo_path,
+};
 use sam_mm::backend::{Attention, Checkpoint, Model, Operation, Plan, Precision};
 use sam_mm_backend_abi::abi::SAM_MM_ERR_UNSUPPORTED;
 
@@ -102,6 +104,21 @@ fn memory_of_a_small_vit() {
 fn memory_of_a_mobile_sam() {
     let _turn = one_at_a_time();
     hold("MobileSAM", &Golden::open("mobile_sam").checkpoint_bytes());
+}
+
+#[test]
+fn memory_of_a_small_sam_2() {
+    let _turn = one_at_a_time();
+    hold("small SAM 2", &std::fs::read(sam2_demo_path()).unwrap());
+}
+
+#[test]
+fn memory_of_a_sam_2_1_tiny() {
+    let _turn = one_at_a_time();
+    hold(
+        "SAM 2.1 tiny",
+        &Golden::open("sam2_tiny").checkpoint_bytes(),
+    );
 }
 
 /// A model of any size, such as the real ViT-B: `SAM_MM_CHECKPOINT=sam_vit_b.pth cargo test --test estimates -- --ignored`.

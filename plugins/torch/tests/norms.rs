@@ -79,7 +79,7 @@ fn norms_of_the_neck() {
     };
     let sam = whole::load(&quiet.golden);
     for attention in [Attention::Full, Attention::Chunked] {
-        let embedding = whole::encode(&sam, &formula::image(96, 68), sizes, attention);
+        let embedding = whole::encode(&*sam, &formula::image(96, 68), sizes, attention);
         quiet.assert_is(&channels_first(&embedding), "embedding");
     }
 }
@@ -117,9 +117,9 @@ fn the_norm_of_the_upscaling() {
         original: (300, 211),
         resized: (96, 68),
     };
-    let embedding = whole::encode(&sam, &formula::image(96, 68), sizes, Attention::Full);
+    let embedding = whole::encode(&*sam, &formula::image(96, 68), sizes, Attention::Full);
     let prompts = quiet.golden.prompts("");
-    let decoded = whole::decode(&mut sam, &embedding, &prompts, 4 * GRID);
+    let decoded = whole::decode(&mut *sam, &embedding, &prompts, 4 * GRID);
     assert_eq!(decoded[0].scores.len(), MASKS);
     quiet.assert_is(&decoded[0].logits, "one_click.logits");
     quiet.assert_is(&decoded[0].scores, "one_click.scores");

@@ -48,16 +48,16 @@ fn image() -> Vec<u8> {
 fn a_small_sam_gives_the_embedding_and_masks_of_the_official_one() {
     let golden = Golden::open("sam_small");
     let mut sam = load(&golden);
-    let embedding = encode(&sam, &image(), SIZES, Attention::Full);
+    let embedding = encode(&*sam, &image(), SIZES, Attention::Full);
     let difference = max_difference(&channels_first(&embedding), &golden.values("embedding"));
     assert!(difference < 5e-5, "embedding: {difference}");
-    assert_decodes_as_the_golden(&mut sam, &embedding, &golden, "", (SIDE, 1));
+    assert_decodes_as_the_golden(&mut *sam, &embedding, &golden, "", (SIDE, 1));
 }
 
 #[test]
 fn chunked_attention_gives_the_embedding_of_the_official_model_too() {
     let golden = Golden::open("sam_small");
-    let embedding = encode(&load(&golden), &image(), SIZES, Attention::Chunked);
+    let embedding = encode(&*load(&golden), &image(), SIZES, Attention::Chunked);
     let difference = max_difference(&channels_first(&embedding), &golden.values("embedding"));
     assert!(difference < 5e-5, "embedding: {difference}");
 }

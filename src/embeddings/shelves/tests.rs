@@ -246,6 +246,18 @@ fn one_in_use_that_has_to_go_is_written_once_it_is_free_and_found_all_the_while(
     assert_eq!(setup.find(1), Some(1));
 }
 
+/// As a later session finds it: memory is gone.
+#[test]
+fn what_moved_to_the_host_before_it_was_written_is_written_from_there() {
+    for _ in 0..20 {
+        let setup = Setup::new(1, 9, true);
+        (1..=8).for_each(|image| setup.insert(image));
+        setup.flush();
+        let disk = setup.shelves.disk().unwrap();
+        assert!((1..=8).all(|image| disk.load(key(image)).is_some()));
+    }
+}
+
 #[test]
 fn what_is_dropped_while_it_waits_for_the_disk_is_dropped() {
     let setup = Setup::new(9, 9, true);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Kept, Shelves, State};
 use crate::cache::embedding::Key;
 use crate::embeddings::packed::Live;
+use crate::jobs::leaving::Leaving;
 
 /// How long an embedding that is no use is waited for.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -66,6 +67,11 @@ impl<L: Live> Shelves<L> {
                 continue;
             };
             let Some(kept) = state.to_write(key) else {
+                // On its way to where it can be found: whoever moves it says when it is there.
+                if state.moving.get(&key) == Some(&true) {
+                    state.queue.push_back(key);
+                    state = self.wait(state, IN_USE);
+                }
                 self.changed.notify_all();
                 continue;
             };
@@ -114,6 +120,16 @@ impl<L: Live> Shelves<L> {
                 }
             }
         }
+    }
+}
+
+impl<L: Live> Leaving for Shelves<L> {
+    fn stop(&self) {
+        self.close();
+    }
+
+    fn is_busy(&self) -> bool {
+        self.lock().writing.is_some()
     }
 }
 

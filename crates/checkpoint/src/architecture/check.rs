@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::config::Architecture;
 use crate::checkpoint::Checkpoint;
-use crate::error::{ArchitectureProblem, CheckpointError, Mismatch, Misshaped, Problem, Result};
+use crate::error::{CheckpointError, Mismatch, Misshaped, Problem, Result};
 
 /// A checkpoint that has all that its model needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct CheckReport {
     pub found: String,
     /// Tensors that the model needs, all of which are there.
     pub used: usize,
-    /// Tensors that are known not to be needed, such as the classifier head of TinyViT.
+    /// Tensors that are known not to be needed, such as the classifier head of TinyViT or the memory of SAM 2.
     pub ignored: Vec<String>,
     /// Tensors that are no part of the model. They are not used; a model that was changed by hand may need them.
     pub unexpected: Vec<String>,
@@ -23,7 +23,7 @@ impl Architecture {
     /// Checks that the checkpoint has every tensor the model needs, in its shape and of a real type.
     ///
     /// # Errors
-    /// When tensors are missing or do not fit, naming them, or when the family is only recognised.
+    /// When tensors are missing or do not fit, naming them.
     pub fn check(&self, checkpoint: &Checkpoint<'_>) -> Result<CheckReport> {
         self.hold_against(checkpoint)
             .map_err(|problem| CheckpointError::new(checkpoint.source_name(), problem))
@@ -31,9 +31,7 @@ impl Architecture {
 
     fn hold_against(&self, checkpoint: &Checkpoint<'_>) -> Result<CheckReport, Problem> {
         let found = self.describe();
-        let Some(expected) = self.expected_tensors() else {
-            return Err(ArchitectureProblem::UnsupportedFamily { model: found }.into());
-        };
+        let expected = self.expected_tensors();
         let mut mismatch = Mismatch {
             found,
             expected: expected.len(),
@@ -60,7 +58,8 @@ impl Architecture {
             .names()
             .filter(|name| !known.contains(name))
             .map(str::to_owned);
-        let (ignored, unexpected): (Vec<_>, Vec<_>) = others.partition(|name| is_ignored(name));
+        let (ignored, unexpected): (Vec<_>, Vec<_>) =
+            others.partition(|name| is_ignored(name, matches!(self, Self::Sam2(_))));
         if mismatch.is_empty() {
             return Ok(CheckReport {
                 found: mismatch.found,
@@ -75,7 +74,24 @@ impl Architecture {
 }
 
 /// Whether a tensor is known to be of no use to inference.
-fn is_ignored(name: &str) -> bool {
+fn is_ignored(name: &str, sam2: bool) -> bool {
+    sam2 && VIDEO_PARTS.iter().any(|part| name.starts_with(part)) || is_ignored_in_sam(name)
+}
+
+/// What SAM 2 remembers the frames of a video with.
+const VIDEO_PARTS: [&str; 9] = [
+    "memory_attention.",
+    "memory_encoder.",
+    "mask_downsample.",
+    "maskmem_tpos_enc",
+    "no_mem_pos_enc",
+    "no_obj_embed_spatial",
+    "no_obj_ptr",
+    "obj_ptr_proj.",
+    "obj_ptr_tpos_proj.",
+];
+
+fn is_ignored_in_sam(name: &str) -> bool {
     const NAMES: [&str; 6] = [
         "pixel_mean",
         "pixel_std",

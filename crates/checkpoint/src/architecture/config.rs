@@ -6,7 +6,7 @@
 pub enum Architecture {
     /// Segment Anything (ViT encoder) and MobileSAM (TinyViT encoder).
     Sam(SamConfig),
-    /// Segment Anything 2 and 2.1. Recognised, and not described any further.
+    /// Segment Anything 2 and 2.1 (Hiera encoder), as far as images go: what remembers the frames of a video is left out.
     Sam2(Sam2Config),
 }
 
@@ -203,6 +203,16 @@ pub struct MaskDecoderConfig {
     pub iou_head_depth: usize,
     /// Width of its hidden layers (256).
     pub iou_head_hidden_dim: usize,
+    /// What SAM 2 has more; none in SAM.
+    pub sam2: Option<Sam2DecoderConfig>,
+}
+
+/// What the mask decoder of SAM 2 has more than that of SAM (`sam2/modeling/sam/mask_decoder.py`): a token and a head
+/// that tell whether there is an object, the two finer levels of the image encoder, and a sigmoid on the IoU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sam2DecoderConfig {
+    /// Layers of the head that predicts the object score (3).
+    pub obj_score_head_depth: usize,
 }
 
 impl MaskDecoderConfig {
@@ -212,17 +222,117 @@ impl MaskDecoderConfig {
     }
 }
 
-/// Segment Anything 2 and 2.1, as far as it is told apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Segment Anything 2 and 2.1, the parts that make masks of an image.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sam2Config {
-    /// Width of the first stage of the Hiera image encoder (96, 96, 112, 144).
-    pub embed_dim: usize,
-    /// Blocks of the Hiera image encoder (12, 16, 24, 48).
-    pub depth: usize,
-    /// Whether it has the tensors that 2.1 added (`no_obj_embed_spatial`, `obj_ptr_tpos_proj`).
+    /// The trunk of the image encoder. Its neck brings each stage to the channels of the mask decoder.
+    pub image_encoder: HieraConfig,
+    /// The prompt encoder.
+    pub prompt_encoder: PromptEncoderConfig,
+    /// The mask decoder.
+    pub mask_decoder: MaskDecoderConfig,
+    /// Whether it has the tensors that 2.1 added (`no_obj_embed_spatial`, `obj_ptr_tpos_proj`). Images do not need them.
     pub is_2_1: bool,
-    /// Number of parameters.
-    pub parameters: u64,
+    /// Subtracted from the red, green and blue values (0–1) of a pixel.
+    pub pixel_mean: [f32; 3],
+    /// What the difference is divided by.
+    pub pixel_std: [f32; 3],
+}
+
+/// The Hiera image encoder (`sam2/modeling/backbones/hieradet.py`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HieraConfig {
+    /// Side of the square input, in pixels. Shapes do not tell it: 1024, or the metadata `image_size`.
+    pub image_size: usize,
+    /// Channels of the input (3).
+    pub in_chans: usize,
+    /// Side of the kernel that embeds patches (7). Its stride is 4.
+    pub patch_kernel: usize,
+    /// Rows and columns of `pos_embed`, which is interpolated to the first stage (7×7, 14×14).
+    pub pos_embed_size: [usize; 2],
+    /// Side of `pos_embed_window`, which is repeated over the first stage: the window of that stage (8).
+    pub pos_embed_window_size: usize,
+    /// Stages, first to last, four of them. Every later one halves the resolution.
+    pub stages: Vec<HieraStageConfig>,
+    /// Indexes of the blocks that attend to the whole map, counted over all stages.
+    pub global_att_blocks: Vec<usize>,
+}
+
+/// A stage of the Hiera image encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HieraStageConfig {
+    /// Channels.
+    pub embed_dim: usize,
+    /// Blocks.
+    pub depth: usize,
+    /// Attention heads. Shapes do not tell them.
+    pub num_heads: usize,
+    /// Side of an attention window, in cells. The first block of a stage has the window of the stage before, whose map
+    /// it starts from. Shapes do not tell it.
+    pub window_size: usize,
+    /// Side of its square feature map, in cells (256, 128, 64, 32 for an input of 1024 pixels).
+    pub resolution: usize,
+    /// Width of the hidden layer of a block's MLP (4 × `embed_dim`).
+    pub mlp_dim: usize,
+}
+
+/// A block of the Hiera image encoder, as it follows from its stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HieraBlockConfig {
+    /// Channels of its input.
+    pub dim: usize,
+    /// Channels of its output.
+    pub dim_out: usize,
+    /// Attention heads.
+    pub num_heads: usize,
+    /// Side of an attention window in cells of its input; 0: attention over the whole map.
+    pub window_size: usize,
+    /// Whether its queries are pooled, so that its output has half the resolution.
+    pub pools_queries: bool,
+    /// Side of its input, in cells.
+    pub resolution: usize,
+    /// Width of the hidden layer of its MLP.
+    pub mlp_dim: usize,
+}
+
+impl HieraConfig {
+    /// Pixels of the input for every cell of the first stage.
+    pub const PATCH_STRIDE: usize = 4;
+
+    /// Number of blocks.
+    pub fn depth(&self) -> usize {
+        self.stages.iter().map(|stage| stage.depth).sum()
+    }
+
+    /// The blocks, first to last.
+    pub fn blocks(&self) -> Vec<HieraBlockConfig> {
+        let mut blocks = Vec::with_capacity(self.depth());
+        for (index, stage) in self.stages.iter().enumerate() {
+            let before = index.checked_sub(1).map(|index| &self.stages[index]);
+            for place in 0..stage.depth {
+                let from = before.filter(|_| place == 0);
+                let source = from.unwrap_or(stage);
+                let global = self.global_att_blocks.contains(&blocks.len());
+                blocks.push(HieraBlockConfig {
+                    dim: source.embed_dim,
+                    dim_out: stage.embed_dim,
+                    num_heads: stage.num_heads,
+                    window_size: if global { 0 } else { source.window_size },
+                    pools_queries: from.is_some(),
+                    resolution: source.resolution,
+                    mlp_dim: stage.mlp_dim,
+                });
+            }
+        }
+        blocks
+    }
+}
+
+impl Sam2Config {
+    /// Side of the square input, in pixels.
+    pub fn image_size(&self) -> usize {
+        self.image_encoder.image_size
+    }
 }
 
 impl SamConfig {

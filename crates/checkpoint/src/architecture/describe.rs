@@ -3,6 +3,7 @@
 use super::config::{
     Architecture, ImageEncoderConfig, Sam2Config, SamConfig, SamVitConfig, TinyVitConfig,
 };
+use super::hiera::OfficialHiera;
 
 /// A ViT encoder that has a name.
 struct VitVariant {
@@ -63,49 +64,30 @@ impl Architecture {
         }
     }
 
-    /// Variant within the family: `"vit_b"`, `"vit_l"`, `"vit_h"`, `"vit_t"`, `"hiera_t"` …, or a description of a
-    /// size that has no name, such as `"ViT 128×6, 4 heads"`.
+    /// Variant within the family: `"vit_b"`, `"vit_l"`, `"vit_h"`, `"vit_t"`, `"sam2.1_hiera_tiny"` …, or a
+    /// description of a size that has no name, such as `"ViT 128×6, 4 heads"`.
     pub fn variant(&self) -> String {
         match self {
             Self::Sam(config) => config.variant().0,
-            Self::Sam2(config) => config.variant(),
+            Self::Sam2(config) => config.variant().0,
         }
     }
 
     /// Number of trained parameters that the model uses.
     pub fn parameters(&self) -> u64 {
-        match self {
-            Self::Sam(config) => {
-                let tensors = config.expected_tensors();
-                tensors
-                    .iter()
-                    .filter(|tensor| tensor.is_parameter)
-                    .map(|tensor| tensor.len())
-                    .sum()
-            }
-            Self::Sam2(config) => config.parameters,
-        }
+        let tensors = self.expected_tensors();
+        let parameters = tensors.iter().filter(|tensor| tensor.is_parameter);
+        parameters.map(|tensor| tensor.len()).sum()
     }
 
     /// One line for people, such as `"SAM ViT-B, 1024×1024, 93.7 M parameters"`.
     pub fn describe(&self) -> String {
         let millions = self.parameters() as f64 / 1e6;
-        match self {
-            Self::Sam(config) => {
-                let size = config.image_size();
-                format!(
-                    "{}, {size}×{size}, {millions:.1} M parameters",
-                    config.variant().1
-                )
-            }
-            Self::Sam2(config) => {
-                let version = if config.is_2_1 { "2.1" } else { "2" };
-                format!(
-                    "SAM {version} {}, {millions:.1} M parameters",
-                    config.variant()
-                )
-            }
-        }
+        let (name, size) = match self {
+            Self::Sam(config) => (config.variant().1, config.image_size()),
+            Self::Sam2(config) => (config.variant().1, config.image_size()),
+        };
+        format!("{name}, {size}×{size}, {millions:.1} M parameters")
     }
 }
 
@@ -152,13 +134,20 @@ fn tiny_vit_variant(tiny: &TinyVitConfig) -> (String, String) {
 }
 
 impl Sam2Config {
-    fn variant(&self) -> String {
-        match (self.embed_dim, self.depth) {
-            (96, 12) => "hiera_t".to_owned(),
-            (96, 16) => "hiera_s".to_owned(),
-            (112, 24) => "hiera_b+".to_owned(),
-            (144, 48) => "hiera_l".to_owned(),
-            (width, depth) => format!("Hiera {width}×{depth}"),
+    /// The short name, and the one for people.
+    fn variant(&self) -> (String, String) {
+        let version = if self.is_2_1 { "2.1" } else { "2" };
+        let hiera = &self.image_encoder;
+        if let Some(official) = OfficialHiera::of(hiera) {
+            let (short, long) = (official.name, official.name.replace('_', " "));
+            return (
+                format!("sam{version}_hiera_{short}"),
+                format!("SAM {version} Hiera {long}"),
+            );
         }
+        let depths: Vec<_> = hiera.stages.iter().map(|s| s.depth.to_string()).collect();
+        let width = hiera.stages.first().map_or(0, |stage| stage.embed_dim);
+        let size = format!("Hiera {width}, {} blocks", depths.join("-"));
+        (size.clone(), format!("SAM {version} {size}"))
     }
 }

@@ -1,9 +1,10 @@
 //! Finds out which model a checkpoint holds.
 
-use super::config::{Architecture, ImageEncoderConfig, Sam2Config, SamConfig};
+use super::config::{Architecture, ImageEncoderConfig, SamConfig};
+use super::decoder::Names;
 use super::hints::Hints;
-use super::shapes::{Shapes, axis};
-use super::{decoder, look_alike, tiny_vit, vit};
+use super::shapes::Shapes;
+use super::{decoder, look_alike, sam2, tiny_vit, vit};
 use crate::checkpoint::Checkpoint;
 use crate::error::{ArchitectureProblem, CheckpointError, Result, listed, shown};
 
@@ -30,8 +31,9 @@ impl Architecture {
 fn detect(checkpoint: &Checkpoint<'_>) -> Result<Architecture, ArchitectureProblem> {
     let shapes = |found| Shapes::new(checkpoint, found);
     look_alike::refuse(shapes("a model"))?;
-    if shapes("SAM 2").any_starts_with("sam_mask_decoder.") {
-        return detect_sam2(checkpoint, shapes("SAM 2")).map(Architecture::Sam2);
+    let hints = Hints::read(checkpoint.metadata())?;
+    if shapes("").any_starts_with("sam_mask_decoder.") {
+        return sam2::detect(checkpoint, &hints).map(Architecture::Sam2);
     }
     let has = |part| shapes("").any_starts_with(part);
     if !["image_encoder.", "prompt_encoder.", "mask_decoder."]
@@ -43,7 +45,6 @@ fn detect(checkpoint: &Checkpoint<'_>) -> Result<Architecture, ArchitectureProbl
             first: listed(checkpoint.names().map(|name| format!("`{}`", shown(name)))),
         });
     }
-    let hints = Hints::read(checkpoint.metadata())?;
     let (image_encoder, found) = detect_image_encoder(checkpoint, &hints)?;
     let shapes = shapes(found);
     let (image_size, grid, out_chans) = match &image_encoder {
@@ -52,8 +53,8 @@ fn detect(checkpoint: &Checkpoint<'_>) -> Result<Architecture, ArchitectureProbl
             (tiny.image_size, tiny.image_size / 16, tiny.out_chans)
         }
     };
-    let prompt_encoder = decoder::detect_prompt_encoder(shapes, image_size, grid)?;
-    let mask_decoder = decoder::detect_mask_decoder(shapes, &hints)?;
+    let prompt_encoder = decoder::detect_prompt_encoder(shapes, &Names::SAM, image_size, grid)?;
+    let mask_decoder = decoder::detect_mask_decoder(shapes, &Names::SAM, &hints)?;
     let width = mask_decoder.transformer_dim;
     if out_chans != width || prompt_encoder.embed_dim != width {
         let (tensor, size) = if out_chans != width {
@@ -109,7 +110,7 @@ fn detect_image_encoder(
 }
 
 /// What a checkpoint says about the pixels it was trained on; official ones leave it to the code.
-fn pixel_values(checkpoint: &Checkpoint<'_>, name: &str) -> Option<[f32; 3]> {
+pub(super) fn pixel_values(checkpoint: &Checkpoint<'_>, name: &str) -> Option<[f32; 3]> {
     let values = checkpoint
         .tensor(name)
         .filter(|tensor| tensor.len() == 3)?
@@ -119,29 +120,4 @@ fn pixel_values(checkpoint: &Checkpoint<'_>, name: &str) -> Option<[f32; 3]> {
         .iter()
         .all(|value| value.is_finite())
         .then_some(values)
-}
-
-fn detect_sam2(
-    checkpoint: &Checkpoint<'_>,
-    shapes: Shapes<'_>,
-) -> Result<Sam2Config, ArchitectureProblem> {
-    let embed_dim = shapes.size(
-        "the width of its image encoder",
-        &[
-            axis("image_encoder.trunk.patch_embed.proj.weight", 0, 4),
-            axis("image_encoder.trunk.blocks.0.norm1.weight", 0, 1),
-        ],
-    )?;
-    let floats = checkpoint
-        .tensors()
-        .filter(|(_, tensor)| tensor.dtype.is_float());
-    Ok(Sam2Config {
-        embed_dim,
-        depth: shapes.count(
-            "the blocks of its image encoder",
-            "image_encoder.trunk.blocks.",
-        )?,
-        is_2_1: shapes.has("no_obj_embed_spatial") || shapes.has("obj_ptr_tpos_proj.weight"),
-        parameters: floats.map(|(_, tensor)| tensor.len() as u64).sum(),
-    })
 }

@@ -1,8 +1,8 @@
 //! The tensors that a model needs, under their official names.
 
 use super::config::{
-    Architecture, ImageEncoderConfig, MaskDecoderConfig, PromptEncoderConfig, SamConfig,
-    SamVitConfig, TinyVitConfig, TinyVitStageConfig,
+    Architecture, HieraConfig, ImageEncoderConfig, MaskDecoderConfig, PromptEncoderConfig,
+    Sam2Config, SamConfig, SamVitConfig, TinyVitConfig, TinyVitStageConfig,
 };
 
 /// A tensor that a model needs.
@@ -29,11 +29,11 @@ impl ExpectedTensor {
 }
 
 impl Architecture {
-    /// All tensors that the model needs; none for a family that is only recognised ([`Architecture::Sam2`]).
-    pub fn expected_tensors(&self) -> Option<Vec<ExpectedTensor>> {
+    /// All tensors that the model needs to make masks of an image.
+    pub fn expected_tensors(&self) -> Vec<ExpectedTensor> {
         match self {
-            Self::Sam(config) => Some(config.expected_tensors()),
-            Self::Sam2(_) => None,
+            Self::Sam(config) => config.expected_tensors(),
+            Self::Sam2(config) => config.expected_tensors(),
         }
     }
 }
@@ -50,6 +50,24 @@ impl SamConfig {
         }
         prompt_encoder(list.under("prompt_encoder"), &self.prompt_encoder);
         mask_decoder(list.under("mask_decoder"), &self.mask_decoder);
+        list.tensors
+    }
+}
+
+impl Sam2Config {
+    /// All tensors that the model needs for images. Left out is what remembers the frames of a video.
+    pub fn expected_tensors(&self) -> Vec<ExpectedTensor> {
+        let mut list = List::default();
+        let width = self.mask_decoder.transformer_dim;
+        list.under("image_encoder")
+            .hiera(&self.image_encoder, width);
+        prompt_encoder(list.under("sam_prompt_encoder"), &self.prompt_encoder);
+        mask_decoder(list.under("sam_mask_decoder"), &self.mask_decoder);
+        list.tensors.push(ExpectedTensor {
+            name: "no_mem_embed".to_owned(),
+            shape: vec![1, 1, width],
+            is_parameter: true,
+        });
         list.tensors
     }
 }
@@ -125,6 +143,40 @@ impl Scope<'_> {
         self.norm("neck.1", outputs);
         self.module("neck.2", &[outputs, outputs, 3, 3], None);
         self.norm("neck.3", outputs);
+    }
+
+    /// The trunk, and the neck that brings its stages, last to first, to the channels of the mask decoder.
+    fn hiera(&mut self, config: &HieraConfig, out_chans: usize) {
+        let first = config.stages.first().map_or(0, |stage| stage.embed_dim);
+        let (kernel, window) = (config.patch_kernel, config.pos_embed_window_size);
+        let [rows, columns] = config.pos_embed_size;
+        let mut trunk = self.under("trunk");
+        trunk.parameter("pos_embed", &[1, first, rows, columns]);
+        trunk.parameter("pos_embed_window", &[1, first, window, window]);
+        trunk.module(
+            "patch_embed.proj",
+            &[first, config.in_chans, kernel, kernel],
+            Some(first),
+        );
+        for (index, block) in config.blocks().iter().enumerate() {
+            let (dim, dim_out) = (block.dim, block.dim_out);
+            let mut scope = trunk.under(format_args!("blocks.{index}"));
+            scope.norm("norm1", dim);
+            scope.linear("attn.qkv", dim, 3 * dim_out);
+            scope.linear("attn.proj", dim_out, dim_out);
+            scope.norm("norm2", dim_out);
+            scope.mlp("mlp", dim_out, block.mlp_dim, dim_out, 2);
+            if dim != dim_out {
+                scope.linear("proj", dim, dim_out);
+            }
+        }
+        for (level, stage) in config.stages.iter().rev().enumerate() {
+            self.module(
+                format_args!("neck.convs.{level}.conv"),
+                &[out_chans, stage.embed_dim, 1, 1],
+                Some(out_chans),
+            );
+        }
     }
 
     /// `MLP` of the mask decoder: `layers.0` to `layers.{depth - 1}`.
@@ -248,8 +300,13 @@ fn mask_decoder(mut decoder: Scope<'_>, config: &MaskDecoderConfig) {
             config.internal_dim(),
         );
         scope.norm("norm2", width);
-        scope.linear("mlp.lin1", width, config.mlp_dim);
-        scope.linear("mlp.lin2", config.mlp_dim, width);
+        match config.sam2 {
+            None => {
+                scope.linear("mlp.lin1", width, config.mlp_dim);
+                scope.linear("mlp.lin2", config.mlp_dim, width);
+            }
+            Some(_) => scope.mlp("mlp", width, config.mlp_dim, width, 2),
+        }
         scope.norm("norm3", width);
         scope.norm("norm4", width);
         decoder_attention(
@@ -293,6 +350,13 @@ fn mask_decoder(mut decoder: Scope<'_>, config: &MaskDecoderConfig) {
         masks,
         config.iou_head_depth,
     );
+    if let Some(sam2) = &config.sam2 {
+        decoder.module("obj_score_token", &[1, width], None);
+        decoder.module("conv_s0", &[width / 8, width, 1, 1], Some(width / 8));
+        decoder.module("conv_s1", &[width / 4, width, 1, 1], Some(width / 4));
+        let depth = sam2.obj_score_head_depth;
+        decoder.mlp("pred_obj_score_head", width, width, 1, depth);
+    }
 }
 
 fn decoder_attention(mut attention: Scope<'_>, width: usize, internal: usize) {

@@ -13,6 +13,8 @@ pub(super) struct Hints {
     pub window_size: Option<usize>,
     pub global_attn_indexes: Option<Vec<usize>>,
     pub decoder_num_heads: Option<usize>,
+    pub window_spec: Option<Vec<usize>>,
+    pub global_att_blocks: Option<Vec<usize>>,
 }
 
 /// Largest number that is believed.
@@ -24,22 +26,22 @@ impl Hints {
             None => Ok(None),
             Some(text) => parse(key, text, text).map(Some),
         };
-        let global_attn_indexes = match metadata.get(GLOBAL_ATTN_INDEXES) {
-            None => None,
-            Some(text) => Some(parse_list(GLOBAL_ATTN_INDEXES, text)?),
+        let list = |key: &'static str| match metadata.get(key) {
+            None => Ok(None),
+            Some(text) => parse_list(key, text).map(Some),
         };
         Ok(Self {
             image_size: number("image_size")?,
             patch_size: number("patch_size")?,
             num_heads: number("num_heads")?,
             window_size: number("window_size")?,
-            global_attn_indexes,
+            global_attn_indexes: list("global_attn_indexes")?,
             decoder_num_heads: number("decoder_num_heads")?,
+            window_spec: list("window_spec")?,
+            global_att_blocks: list("global_att_blocks")?,
         })
     }
 }
-
-const GLOBAL_ATTN_INDEXES: &str = "global_attn_indexes";
 
 fn parse_list(key: &'static str, text: &str) -> Result<Vec<usize>, ArchitectureProblem> {
     let inner = text

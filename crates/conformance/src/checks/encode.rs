@@ -3,7 +3,7 @@
 use std::ptr;
 
 use sam_mm_backend_abi::abi::*;
-use sam_mm_backend_abi::types::Element;
+use sam_mm_backend_abi::types::{Element, Resize};
 
 use super::{Finding, Kept, checks, ensure};
 use crate::input::Image;
@@ -21,15 +21,21 @@ checks! { "encode":
 fn sizes(subject: &Subject) -> Finding {
     let side = subject.info.input_size;
     let odd = (side / 2 + 1).min(side);
-    for (width, height) in [
+    let sizes = [
+        (side, side),
         (1, 1),
         (side, 1),
         (1, side),
         (odd, side),
         (side, odd),
         (2.min(side), odd),
-        (side, side),
-    ] {
+    ];
+    // Stretched images always fill the input.
+    let possible = match subject.info.resize {
+        Resize::LongestSide => sizes.len(),
+        Resize::Stretch => 1,
+    };
+    for &(width, height) in &sizes[..possible] {
         let embedding = subject
             .encode(&Image::new(&subject.info, width, height, 0, 3))
             .map_err(|how| format!("{width}x{height}: {how}"))?;
@@ -42,7 +48,10 @@ fn sizes(subject: &Subject) -> Finding {
 
 fn stride(subject: &Subject) -> Finding {
     let side = subject.info.input_size;
-    let (width, height) = ((side * 3 / 4).max(1), (side / 2).max(1));
+    let (width, height) = match subject.info.resize {
+        Resize::LongestSide => ((side * 3 / 4).max(1), (side / 2).max(1)),
+        Resize::Stretch => (side, side),
+    };
     let mut seen = Vec::new();
     for padding in [0, 1, 17] {
         let embedding = subject.encode(&Image::new(&subject.info, width, height, padding, 4))?;

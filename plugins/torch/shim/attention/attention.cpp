@@ -72,7 +72,8 @@ void attend(const AttentionKernel &kernel, const AttentionProblem &problem) {
   const long windows = across * down;
   const long threads = at::get_num_threads();
   const long heads = windows * problem.heads;
-  const long most_queries = std::min(problem.window_h, problem.query_rows) * problem.window_w;
+  const long query_h = problem.window_h / problem.query_pool, query_w = problem.window_w / problem.query_pool;
+  const long most_queries = std::min(query_h, problem.query_rows) * query_w;
   const long tiles = (most_queries + kernel.tile_queries - 1) / kernel.tile_queries;
   const long parts = std::clamp((4 * threads + heads - 1) / heads, 1L, tiles);
   const long part_queries = (tiles + parts - 1) / parts * kernel.tile_queries;
@@ -104,7 +105,8 @@ int32_t sam_mm_torch_attention_has_kernel(const char *name) { return choose_kern
 
 int32_t sam_mm_torch_attention(const at::Tensor *queries, int64_t query_row, const at::Tensor *keys_values,
                                const at::Tensor *padding, const at::Tensor *rel_h, const at::Tensor *rel_w,
-                               int64_t window, const char *kernel_name, at::Tensor **out, sam_mm_torch_error *error) {
+                               int64_t window, int64_t query_pool, const char *kernel_name, at::Tensor **out,
+                               sam_mm_torch_error *error) {
   return guarded(error, [&] {
     const AttentionKernel *kernel = choose_kernel(kernel_name);
     TORCH_CHECK(kernel, "attention: this processor has no kernel ", kernel_name ? kernel_name : "");
@@ -114,11 +116,14 @@ int32_t sam_mm_torch_attention(const at::Tensor *queries, int64_t query_row, con
     const int64_t h = keys_values->size(0), w = keys_values->size(1);
     const int64_t heads = keys_values->size(3), dim = keys_values->size(4), rows = queries->size(0);
     check(*keys_values, {h, w, 2, heads, dim}, "keys and values");
-    check(*queries, {rows, w, heads, dim}, "queries");
+    const int64_t pool = query_pool;
+    TORCH_CHECK(pool == 1 || (pool > 1 && h % pool == 0 && w % pool == 0 && window % pool == 0 && !rel_h),
+                "attention: queries pooled by ", pool, " do not fit a grid of ", h, "x", w, " in windows of ", window);
+    check(*queries, {rows, w / pool, heads, dim}, "queries");
     check(*padding, {2, heads, dim}, "padding");
     TORCH_CHECK(w > 0 && heads > 0 && dim > 0 && rows > 0 && window >= 0, "attention: there is nothing to attend to");
-    TORCH_CHECK(query_row >= 0 && query_row + rows <= h, "attention: the rows from ", query_row, " to ",
-                query_row + rows, " are not on a grid of ", h, " rows");
+    TORCH_CHECK(query_row >= 0 && query_row + rows <= h / pool, "attention: the rows from ", query_row, " to ",
+                query_row + rows, " are not on a grid of ", h / pool, " rows");
     const int64_t window_h = window == 0 ? h : window, window_w = window == 0 ? w : window;
     at::Tensor packed_h, packed_w;
     if (rel_h && rel_w) {
@@ -127,11 +132,12 @@ int32_t sam_mm_torch_attention(const at::Tensor *queries, int64_t query_row, con
       packed_h = packed_rel_pos(*kernel, *rel_h);
       packed_w = packed_rel_pos(*kernel, *rel_w);
     }
-    at::Tensor result = at::empty({rows, w, heads * dim}, at::kFloat);
+    at::Tensor result = at::empty({rows, w / pool, heads * dim}, at::kFloat);
     AttentionProblem problem;
     problem.queries = queries->const_data_ptr<float>();
     problem.query_row = query_row;
     problem.query_rows = rows;
+    problem.query_pool = pool;
     problem.keys_values = keys_values->const_data_ptr<float>();
     problem.padding = padding->const_data_ptr<float>();
     problem.rel_h = packed_h.defined() ? packed_h.const_data_ptr<float>() : nullptr;

@@ -1,5 +1,6 @@
 // Attention with decomposed relative positions, in tiles that stay in the caches of a core: no matrix of scores is ever
-// made. One implementation (`kernel.inc`), compiled once per instruction set.
+// made. One implementation (`kernel.inc`), compiled once per instruction set. Without relative positions (SAM 2, Hiera)
+// it is plain attention within windows, whose queries may be pooled.
 //
 // The scores of a query at (h, w) with a key at (h', w') are scale · q·k + q·Rh[h − h' + Sh − 1] + q·Rw[w − w' + Sw − 1]
 // (SAM, `add_decomposed_rel_pos`). Per tile of queries the products with all rows of Rh and Rw are computed once; the
@@ -13,10 +14,11 @@ namespace attention {
 
 // Tokens on a grid, cut into windows; a grid that is one window attends globally. Strides are in floats.
 struct AttentionProblem {
-  // The query of the token at row y and column x of the grid lies at
-  // queries + ((y − query_row) · grid_w + x) · heads · head_dim; `query_rows` rows of the grid have one.
+  // Queries lie on a grid of their own, `query_pool` times as coarse (1: the same grid), which divides grid and windows.
+  // The query at its row y and column x lies at queries + ((y − query_row) · grid_w / query_pool + x) · heads · head_dim;
+  // `query_rows` rows of it have one.
   const float *queries;
-  long query_row, query_rows;
+  long query_row, query_rows, query_pool;
   // Its key and its value lie at keys_values + (y · grid_w + x) · 2 · heads · head_dim, in this order.
   const float *keys_values;
   // Key and value of a token that only pads a window beyond the grid.
@@ -32,11 +34,13 @@ struct AttentionProblem {
   float scale;
 };
 
-// A window on the grid: where it starts, how much of it is inside, and which of its rows have queries.
+// A window on the grid: where it starts, how much of it is inside, where its queries start and how wide they are, and
+// which of their rows are there.
 // Of internal linkage, as every file that includes this has its own instruction set.
 namespace {
 struct Window {
   long y, x, h, w;
+  long query_y, query_x, query_w;
   long first_row, rows;
 
   Window(const AttentionProblem &p, long index) {
@@ -45,12 +49,17 @@ struct Window {
     x = index % across * p.window_w;
     h = p.grid_h - y < p.window_h ? p.grid_h - y : p.window_h;
     w = p.grid_w - x < p.window_w ? p.grid_w - x : p.window_w;
-    const long end = p.query_row + p.query_rows < y + h ? p.query_row + p.query_rows - y : h;
-    first_row = p.query_row > y ? p.query_row - y : 0;
+    query_y = y / p.query_pool;
+    query_x = x / p.query_pool;
+    query_w = w / p.query_pool;
+    const long query_h = h / p.query_pool;
+    const long last = p.query_row + p.query_rows;
+    const long end = last < query_y + query_h ? last - query_y : query_h;
+    first_row = p.query_row > query_y ? p.query_row - query_y : 0;
     rows = end > first_row ? end - first_row : 0;
   }
 
-  long queries() const { return rows * w; }
+  long queries() const { return rows * query_w; }
 };
 }  // namespace
 

@@ -109,6 +109,7 @@ impl Attention {
                 let input = AttentionInput {
                     queries: &queries.f_to_kind(Kind::Float)?,
                     query_row: first_row,
+                    query_pool: 1,
                     keys_values: &keys_values.f_to_kind(Kind::Float)?,
                     padding,
                     rel_pos: rel_pos.as_ref().map(|r| (&r.h, &r.w)),

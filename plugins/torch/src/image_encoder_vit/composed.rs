@@ -16,6 +16,8 @@ pub struct Composed {
     padding: Tensor,
     /// Side of the windows in tokens; 0: none.
     window: i64,
+    /// How much coarser the map of queries is.
+    query_pool: i64,
     /// Type in which scores are computed.
     kind: Kind,
 }
@@ -50,12 +52,20 @@ impl Composed {
             rel_pos: rel_pos.map(|r| Extension::new(r, kind)).transpose()?,
             padding: padding.f_to_kind(kind)?,
             window,
+            query_pool: 1,
             kind,
         })
     }
 
-    /// Attends with `queries (rows, W, heads, head_dim)`, which are those of the map's rows from `first_row` on, to
-    /// `keys_values (H, W, 2, heads, head_dim)`, and returns `(rows, W, heads · head_dim)` in the type of the queries.
+    /// The same with queries on a map that many times as coarse, which must divide the map and the windows; without
+    /// relative positions.
+    pub fn with_query_pool(self, query_pool: i64) -> Self {
+        Self { query_pool, ..self }
+    }
+
+    /// Attends with `queries (rows, W / query_pool, heads, head_dim)`, which are those of their map's rows from `first_row`
+    /// on, to `keys_values (H, W, 2, heads, head_dim)`, and returns `(rows, W / query_pool, heads · head_dim)` in the type
+    /// of the queries. Within windows the rows must be all.
     ///
     /// # Errors
     /// When memory runs out or libtorch fails.
@@ -91,19 +101,22 @@ impl Composed {
         window: i64,
     ) -> Result<Tensor> {
         let (h, w) = (queries.size()[0], queries.size()[1]);
-        let (down, across) = ((h + window - 1) / window, (w + window - 1) / window);
+        let of_queries = window / self.query_pool;
+        let (down, across) = (
+            (h + of_queries - 1) / of_queries,
+            (w + of_queries - 1) / of_queries,
+        );
         // Whatever pads the queries, their results are cut off again.
         let no_query = Tensor::f_zeros([1], (self.kind, queries.device()))?;
-        let cut = |map: &Tensor, filler: &Tensor| partition(map, filler, down, across, window);
         let attended = self.attend_windows(
-            &cut(queries, &no_query)?,
+            &partition(queries, &no_query, down, across, of_queries)?,
             0,
-            &cut(keys_values, &self.padding)?,
+            &partition(keys_values, &self.padding, down, across, window)?,
         )?;
         let map = attended
-            .f_view([down, across, window, window, -1])?
+            .f_view([down, across, of_queries, of_queries, -1])?
             .f_permute([0, 2, 1, 3, 4])?
-            .f_reshape([down * window, across * window, -1])?;
+            .f_reshape([down * of_queries, across * of_queries, -1])?;
         Ok(map.f_narrow(0, 0, h)?.f_narrow(1, 0, w)?.f_contiguous()?)
     }
 
@@ -231,7 +244,7 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::shim::{AttentionInput, attend};
+    use crate::shim::{AttentionInput, attend, has_attention_kernel};
 
     const GRID: i64 = 6;
     const HEADS: i64 = 2;
@@ -258,6 +271,7 @@ mod tests {
             let input = AttentionInput {
                 queries: &queries,
                 query_row: first_row,
+                query_pool: 1,
                 keys_values: &keys_values,
                 padding: &padding,
                 rel_pos: Some((&rel_pos.h, &rel_pos.w)),
@@ -273,6 +287,52 @@ mod tests {
                 apart < 1e-5,
                 "window {window}, from row {first_row}: {apart}"
             );
+        }
+    }
+    /// The attention of SAM 2: windows that do not divide the map, pooled queries, all to all in parts, and more keys than
+    /// the kernel takes at a time.
+    #[test]
+    fn operators_give_what_the_kernel_gives_without_relative_positions_too() {
+        tch::manual_seed(8);
+        for (grid, window, pool, first_row, rows) in [
+            (6, 0, 1, 2, 3),
+            (6, 4, 1, 0, 6),
+            (6, 4, 2, 0, 3),
+            (6, 2, 2, 0, 3),
+            (8, 0, 2, 1, 2),
+            (30, 14, 2, 0, 15),
+            (34, 0, 1, 0, 34),
+            (20, 20, 1, 0, 20),
+        ] {
+            for head_dim in [HEAD_DIM, 40] {
+                let queries = random(&[rows, grid / pool, HEADS, head_dim]);
+                let keys_values = random(&[grid, grid, 2, HEADS, head_dim]);
+                let padding = random(&[2, HEADS, head_dim]);
+                let composed = Composed::new(None, padding.shallow_clone(), window, Kind::Float)
+                    .unwrap()
+                    .with_query_pool(pool);
+                let ours = composed.attend(&queries, first_row, &keys_values).unwrap();
+                for kernel in [None, Some(c"portable"), Some(c"avx2")] {
+                    if !has_attention_kernel(kernel) {
+                        continue;
+                    }
+                    let input = AttentionInput {
+                        queries: &queries,
+                        query_row: first_row,
+                        query_pool: pool,
+                        keys_values: &keys_values,
+                        padding: &padding,
+                        rel_pos: None,
+                        window,
+                    };
+                    let expected = attend(&input, kernel).unwrap();
+                    let apart = (&ours - expected).abs().max().double_value(&[]);
+                    assert!(
+                        apart < 1e-5,
+                        "grid {grid}, window {window}, pool {pool}: {apart}"
+                    );
+                }
+            }
         }
     }
 }

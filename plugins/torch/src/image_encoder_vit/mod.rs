@@ -5,10 +5,10 @@
 
 mod attention;
 mod block;
-mod composed;
+pub(crate) mod composed;
 mod patch_embed;
 mod rel_pos;
-mod workspace;
+pub(crate) mod workspace;
 
 use sam_mm_backend_abi::sdk::Attention as AttentionPlan;
 use sam_mm_checkpoint::SamVitConfig;

@@ -96,7 +96,8 @@ impl Chunks {
     }
 }
 
-fn cut(height: i64, step: i64) -> impl ExactSizeIterator<Item = Rows> {
+/// The rows of a map in parts of `step`, first to last.
+pub fn cut(height: i64, step: i64) -> impl ExactSizeIterator<Item = Rows> {
     let parts = (height + step - 1) / step;
     (0..parts as usize).map(move |index| {
         let first = index as i64 * step;

@@ -53,9 +53,20 @@ impl LayerNorm {
     /// # Errors
     /// When libtorch fails.
     pub fn forward_gelu(&self, x: &Tensor) -> Result<Tensor> {
-        match self.kernel().gelu(x)? {
+        match self.kernel().gelu(x, None)? {
             Some(y) => Ok(y),
             None => Ok(self.forward(x)?.f_gelu_("none")?),
+        }
+    }
+
+    /// [`forward_gelu`](Self::forward_gelu) of `x + added`, which are of one shape.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn forward_sum_gelu(&self, x: &Tensor, added: &Tensor) -> Result<Tensor> {
+        match self.kernel().gelu(x, Some(added))? {
+            Some(y) => Ok(y),
+            None => Ok(self.forward(&x.f_add(added)?)?.f_gelu_("none")?),
         }
     }
 

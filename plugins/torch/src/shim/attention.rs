@@ -10,10 +10,12 @@ use super::ffi;
 
 /// Queries, keys and values on a grid of tokens `(H, W)`; contiguous fp32 on the CPU.
 pub struct AttentionInput<'a> {
-    /// `(rows, W, heads, head_dim)`: the queries of some rows of the grid.
+    /// `(rows, W / query_pool, heads, head_dim)`: the queries of some rows of their grid.
     pub queries: &'a Tensor,
-    /// The grid's row that the first of them is.
+    /// The row of their grid that the first of them is.
     pub query_row: i64,
+    /// How much coarser the grid of queries is; it divides H, W and the window. 1 with relative positions.
+    pub query_pool: i64,
     /// `(H, W, 2, heads, head_dim)`.
     pub keys_values: &'a Tensor,
     /// `(2, heads, head_dim)`: key and value of tokens that pad windows beyond the grid.
@@ -31,7 +33,7 @@ pub fn has_attention_kernel(kernel: Option<&CStr>) -> bool {
     unsafe { ffi::sam_mm_torch_attention_has_kernel(name) != 0 }
 }
 
-/// Attends, and returns `(rows, W, heads · head_dim)`. Without the name of a kernel, the best one is taken.
+/// Attends, and returns `(rows, W / query_pool, heads · head_dim)`. Without the name of a kernel, the best one is taken.
 ///
 /// # Errors
 /// When shapes do not fit, the processor has no such kernel, or memory runs out.
@@ -50,6 +52,7 @@ pub fn attend(input: &AttentionInput<'_>, kernel: Option<&CStr>) -> Result<Tenso
             rel_h,
             rel_w,
             input.window,
+            input.query_pool,
             kernel.map_or(ptr::null(), CStr::as_ptr),
             &raw mut out,
             error,

@@ -74,12 +74,14 @@ pub struct GeluProducts {
     pub kernel: *const f32,
     pub kernels: i64,
     pub stride: i64,
+    pub added: *const f32,
 }
 
 unsafe extern "C" {
     pub fn sam_mm_torch_layer_norm_gelu(
         norm: *const LayerNorm,
         input: *const f32,
+        added: *const f32,
         rows: i64,
         output: *mut f32,
         threads: i32,
@@ -133,6 +135,7 @@ unsafe extern "C" {
         rel_h: *const C_tensor,
         rel_w: *const C_tensor,
         window: i64,
+        query_pool: i64,
         kernel: *const c_char,
         out: *mut *mut C_tensor,
         error: *mut Error,

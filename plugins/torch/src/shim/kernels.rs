@@ -17,6 +17,17 @@ fn values(tensor: &Tensor) -> Option<*mut f32> {
     dense.then(|| tensor.data_ptr().cast())
 }
 
+/// The values of a tensor that is as many rows as `like`, or NULL for none.
+fn values_like(tensor: Option<&Tensor>, like: &Tensor) -> Option<*const f32> {
+    match tensor {
+        None => Some(core::ptr::null()),
+        Some(tensor) if tensor.numel() == like.numel() => {
+            values(tensor).map(<*mut f32>::cast_const)
+        }
+        Some(_) => None,
+    }
+}
+
 fn threads() -> i32 {
     num_threads() as i32
 }
@@ -44,22 +55,32 @@ impl NormOf<'_> {
         (fits && width > 0).then(|| (norm, x.numel() as i64 / width))
     }
 
-    /// The norm of `x (…, C)`, then the exact GELU.
+    /// The norm of `x (…, C)`, or of its sum with `added` of the same shape, then the exact GELU.
     ///
     /// # Errors
     /// When memory runs out.
-    pub fn gelu(&self, x: &Tensor) -> Result<Option<Tensor>, Failure> {
-        let (Some((norm, rows)), Some(input)) = (self.rows(x), values(x)) else {
+    pub fn gelu(&self, x: &Tensor, added: Option<&Tensor>) -> Result<Option<Tensor>, Failure> {
+        let (Some((norm, rows)), Some(input), Some(added)) =
+            (self.rows(x), values(x), values_like(added, x))
+        else {
             return Ok(None);
         };
         let out = x.f_empty_like()?;
         let Some(output) = values(&out) else {
             return Ok(None);
         };
-        // SAFETY: input and output hold `rows` rows of the norm's width, its weight and bias one each; all are dense
-        // fp32 on the CPU and live through the call, and `out` is not seen by anybody else.
+        // SAFETY: input and output hold `rows` rows of the norm's width, and what is added too or is NULL; weight and
+        // bias hold one each; all are dense fp32 on the CPU and live through the call, and `out` is not seen by anybody
+        // else.
         unsafe {
-            ffi::sam_mm_torch_layer_norm_gelu(&raw const norm, input, rows, output, threads());
+            ffi::sam_mm_torch_layer_norm_gelu(
+                &raw const norm,
+                input,
+                added,
+                rows,
+                output,
+                threads(),
+            );
         }
         Ok(Some(out))
     }
@@ -161,11 +182,15 @@ impl DepthwiseOf<'_> {
     }
 }
 
-/// The exact GELU of `x (R, W)` times `kernels (K, W)`, to `out (K, S)` from column `at`.
-///
-/// # Errors
-/// Never at present; kept like its neighbours.
-pub fn gelu_products(x: &Tensor, kernels: &Tensor, out: &Tensor, at: i64) -> Option<()> {
+/// The exact GELU of `x (R, W)`, or of its sum with `added` of the same shape, times `kernels (K, W)`, to `out (K, S)`
+/// from column `at`.
+pub fn gelu_products(
+    x: &Tensor,
+    added: Option<&Tensor>,
+    kernels: &Tensor,
+    out: &Tensor,
+    at: i64,
+) -> Option<()> {
     let ((rows, width), (count, kernel_width)) = (x.size2().ok()?, kernels.size2().ok()?);
     let (out_count, stride) = out.size2().ok()?;
     let (input, kernel, output) = (values(x)?, values(kernels)?, values(out)?);
@@ -178,8 +203,9 @@ pub fn gelu_products(x: &Tensor, kernels: &Tensor, out: &Tensor, at: i64) -> Opt
         kernel,
         kernels: count,
         stride,
+        added: values_like(added, x)?,
     };
-    // SAFETY: the sizes are those of the tensors, which are dense fp32 on the CPU and live through the call; the rows
+    // SAFETY: the sizes are those of the tensors (what is added may be NULL), which are dense fp32 on the CPU and live through the call; the rows
     // from `at` on end inside of `out`, which the caller lends for writing.
     unsafe {
         let output = output.offset(at as isize);

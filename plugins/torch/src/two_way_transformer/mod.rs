@@ -135,6 +135,8 @@ impl TwoWayTransformer {
 struct Shapes {
     dim: i64,
     mlp_dim: i64,
+    /// What the layers of the MLP are called.
+    mlp_layers: [&'static str; 2],
     own: AttentionShape,
     cross: AttentionShape,
 }
@@ -151,6 +153,10 @@ impl Shapes {
         Self {
             dim: embedding_dim,
             mlp_dim: config.mlp_dim as i64,
+            mlp_layers: match config.sam2 {
+                None => ["lin1", "lin2"],
+                Some(_) => ["layers.0", "layers.1"],
+            },
             own: attention(embedding_dim),
             cross: attention(embedding_dim / config.attention_downsample_rate as i64),
         }
@@ -274,9 +280,10 @@ struct Mlp {
 
 impl Mlp {
     fn load(weights: &Weights, shapes: &Shapes) -> Result<Self> {
+        let [first, second] = shapes.mlp_layers;
         Ok(Self {
-            lin1: Linear::load(&weights.sub("lin1"), shapes.dim, shapes.mlp_dim)?,
-            lin2: Linear::load(&weights.sub("lin2"), shapes.mlp_dim, shapes.dim)?,
+            lin1: Linear::load(&weights.sub(first), shapes.dim, shapes.mlp_dim)?,
+            lin2: Linear::load(&weights.sub(second), shapes.mlp_dim, shapes.dim)?,
         })
     }
 

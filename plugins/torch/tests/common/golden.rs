@@ -24,11 +24,7 @@ impl Golden {
     pub fn checkpoint_bytes(&self) -> Vec<u8> {
         let shapes: BTreeMap<String, Vec<usize>> =
             serde_json::from_str(&self.0.metadata()["weights"]).unwrap();
-        let scale: f32 = self
-            .0
-            .metadata()
-            .get("weights_scale")
-            .map_or(1.0, |scale| scale.parse().unwrap());
+        let scale = self.weights_scale();
         let data = shapes.into_iter().map(|(name, shape)| {
             if name.ends_with("num_batches_tracked") {
                 (name, Dtype::I64, shape, 0i64.to_le_bytes().to_vec())
@@ -44,7 +40,9 @@ impl Golden {
         let views = data.iter().map(|(name, dtype, shape, bytes)| {
             (name, TensorView::new(*dtype, shape.clone(), bytes).unwrap())
         });
-        safetensors::serialize(views, None).unwrap()
+        let metadata = self.0.metadata().get("checkpoint_metadata");
+        let metadata = metadata.map(|text| serde_json::from_str(text).unwrap());
+        safetensors::serialize(views, metadata).unwrap()
     }
 
     /// The weights as an opened checkpoint.
@@ -54,10 +52,19 @@ impl Golden {
 
     /// The tensor of that name.
     pub fn values(&self, name: &str) -> Vec<f32> {
-        self.0
-            .tensor(name)
+        self.value(name)
             .unwrap_or_else(|| panic!("no {name} in the golden"))
-            .to_f32()
+    }
+
+    /// The tensor of that name, if there is one.
+    pub fn value(&self, name: &str) -> Option<Vec<f32>> {
+        Some(self.0.tensor(name)?.to_f32())
+    }
+
+    /// What the weights are times.
+    pub fn weights_scale(&self) -> f32 {
+        let scale = self.0.metadata().get("weights_scale");
+        scale.map_or(1.0, |scale| scale.parse().unwrap())
     }
 
     /// The prompts whose results the golden holds, those whose names start with `prefix`.

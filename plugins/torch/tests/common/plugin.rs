@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sam_mm::backend::{
-    BackendError, Checkpoint, Device, DeviceName, Embedding, MaskBuffers, Model, Operation,
-    PixelData, Pixels, Plan, Plugin, Precision, Prompts, libtorch,
+    BackendError, Checkpoint, Device, DeviceName, Element, Embedding, MaskBuffers, Model,
+    Operation, PixelData, Pixels, Plan, Plugin, Precision, Prompts, Resize, libtorch,
 };
 
 use sam_mm_backend_abi::sdk::DeviceConfig;
@@ -36,6 +36,11 @@ pub fn demo_path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/sam_demo.safetensors")
 }
 
+/// `models/sam2_demo.safetensors`: SAM 2 with random weights.
+pub fn sam2_demo_path() -> PathBuf {
+    demo_path().with_file_name("sam2_demo.safetensors")
+}
+
 pub fn demo_bytes() -> Vec<u8> {
     std::fs::read(demo_path()).unwrap()
 }
@@ -53,22 +58,31 @@ pub fn load_in(
     device.load_model(checkpoint, "the test's", precision, &operation)
 }
 
-/// Encodes the image of the formula, three quarters as high as the model's input is wide.
+/// Encodes the image of the formula: three quarters as high as the model's input is wide, or for a model that stretches
+/// images as large as its input.
 pub fn encode(
     model: &Model,
     plan: &Plan,
     operation: &Operation,
 ) -> Result<Embedding, BackendError> {
-    let width = model.info().input_size;
-    let height = width * 3 / 4;
+    let info = model.info();
+    let width = info.input_size;
+    let height = match info.resize {
+        Resize::LongestSide => width * 3 / 4,
+        Resize::Stretch => width,
+    };
     let rgb = formula::image(i64::from(width), i64::from(height));
+    let values: Vec<f32> = rgb.iter().map(|&value| f32::from(value) / 255.0).collect();
     let pixels = Pixels {
         width,
         height,
         original_width: 2 * width,
         original_height: 2 * height,
         row_stride: 3 * width as usize,
-        data: PixelData::U8(&rgb),
+        data: match info.input_element {
+            Element::U8 => PixelData::U8(&rgb),
+            Element::F32 => PixelData::F32(&values),
+        },
     };
     model.encode(&pixels, plan, operation)
 }

@@ -1,15 +1,21 @@
 //! How much memory the operations of a model need, in elements of its precision: figures for planning, on the safe
 //! side. The largest tensors that live at one time are counted, not every small one.
 
+mod sam2;
+
+pub use sam2::{derived_weights_of_sam2, encode_sam2, precision_change_of_sam2};
+
 use sam_mm_backend_abi::sdk::Attention;
 use sam_mm_checkpoint::{
     ImageEncoderConfig, MaskDecoderConfig, PromptEncoderConfig, SamConfig, SamVitConfig,
     TinyVitConfig,
 };
+use tch::Device;
 
 use crate::cells::PER_CELL;
 use crate::image_encoder_vit::Chunks;
 use crate::mask_decoder::UPSCALING_CELLS;
+use crate::shim::{has_attention_kernel, num_threads};
 use crate::tiny_vit::rows::STRIP_CELLS;
 
 /// Tokens that are reckoned with in a prompt: those of the output and about ten points.
@@ -23,35 +29,45 @@ pub fn precision_change(config: &SamConfig) -> Option<u64> {
     };
     let width = vit.embed_dim;
     let block = 4 * width * width + 2 * width * vit.mlp_dim;
-    let MaskDecoderConfig {
+    Some(layer_by_layer(block, &config.mask_decoder))
+}
+
+/// What a change of precision takes when the largest block of the image encoder has so many weights.
+fn layer_by_layer(block: usize, decoder: &MaskDecoderConfig) -> u64 {
+    let &MaskDecoderConfig {
         transformer_dim: channels,
         transformer_depth,
         mlp_dim,
         num_multimask_outputs,
         ..
-    } = config.mask_decoder;
+    } = decoder;
     let layers = transformer_depth * (8 * channels * channels + 2 * channels * mlp_dim);
     let heads = (num_multimask_outputs + 5) * 2 * channels * channels;
     let elements = block.max(layers + heads);
-    Some((elements + elements / 2) as u64 * 4)
+    (elements + elements / 2) as u64 * 4
 }
 
-/// Elements of an image embedding.
+/// Elements of the cells of an image embedding.
 pub fn embedding(prompts: &PromptEncoderConfig) -> usize {
     prompts.image_embedding_size.pow(2) * prompts.embed_dim
 }
 
 /// What decoding takes of so many objects at a time, in elements of which `wide` are as large as one of fp32.
-pub fn decode(config: &SamConfig, objects: usize, wide: usize) -> usize {
-    let MaskDecoderConfig {
+pub fn decode(
+    prompts: &PromptEncoderConfig,
+    decoder: &MaskDecoderConfig,
+    objects: usize,
+    wide: usize,
+) -> usize {
+    let &MaskDecoderConfig {
         transformer_dim: channels,
         num_heads,
         attention_downsample_rate,
         num_multimask_outputs,
         mlp_dim,
         ..
-    } = config.mask_decoder;
-    let cells = config.prompt_encoder.image_embedding_size.pow(2);
+    } = decoder;
+    let cells = prompts.image_embedding_size.pow(2);
     let image = cells * channels;
     // Queries, keys and values that are kept. Making them takes less than the first object after it.
     let shared = 3 * image / attention_downsample_rate;
@@ -100,6 +116,18 @@ pub enum AttentionBy {
     },
     /// Of libtorch's operators, which may hold all scores.
     Operators,
+}
+
+impl AttentionBy {
+    /// As it is computed on a device.
+    pub fn on(device: Device) -> Self {
+        if device == Device::Cpu && has_attention_kernel(None) {
+            let threads = num_threads() as usize;
+            Self::Kernel { threads }
+        } else {
+            Self::Operators
+        }
+    }
 }
 
 /// What the ViT encoder takes, in elements of which `wide` are as large as one of fp32: 1, or 2 in half precision, where
@@ -169,10 +197,7 @@ fn attend(
 /// What a thread of the kernel holds: a head's keys and values, and a tile of queries with their scores
 /// (`shim/attention/kernel.inc`).
 fn kernel_workspace(config: &SamVitConfig, window: usize) -> usize {
-    const LANES: usize = 16;
-    const PANEL: usize = 64;
-    const TILE: usize = 96;
-    const BLOCK: usize = 256;
+    use kernel::{BLOCK, LANES, PANEL, TILE};
     let side = if window == 0 {
         config.grid_size()
     } else {
@@ -186,16 +211,32 @@ fn kernel_workspace(config: &SamVitConfig, window: usize) -> usize {
     slots * (config.head_dim() + width) + TILE * (config.head_dim() + width + block + rel_pos)
 }
 
+/// What bounds the sizes of the attention kernel (`shim/attention/kernel.inc`), for every instruction set.
+pub(crate) mod kernel {
+    /// Floats of a vector.
+    pub const LANES: usize = 16;
+    /// Columns of a panel.
+    pub const PANEL: usize = 64;
+    /// Queries of a tile.
+    pub const TILE: usize = 96;
+    /// Keys of a block.
+    pub const BLOCK: usize = 256;
+}
+
 /// Elements that are made of the weights when a model is loaded, and kept beside or instead of them: what there is more
 /// than the parameters.
 pub fn derived_weights(config: &SamConfig, by: AttentionBy) -> usize {
-    let decoder = &config.mask_decoder;
+    derived_weights_of_decoder(&config.prompt_encoder, &config.mask_decoder)
+        + encoder_weights(&config.image_encoder, by)
+}
+
+fn derived_weights_of_decoder(prompts: &PromptEncoderConfig, decoder: &MaskDecoderConfig) -> usize {
     let (channels, depth) = (decoder.transformer_dim, decoder.transformer_depth);
     let projection = channels * channels / decoder.attention_downsample_rate;
     // Two projections of every cross attention, by head.
     let carried = 2 * (2 * depth + 1) * projection;
     // The positional encoding of every cell.
-    embedding(&config.prompt_encoder) + carried + encoder_weights(&config.image_encoder, by)
+    embedding(prompts) + carried
 }
 
 fn encoder_weights(config: &ImageEncoderConfig, by: AttentionBy) -> usize {

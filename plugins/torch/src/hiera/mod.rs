@@ -1,0 +1,143 @@
+//! The Hiera image encoder of SAM 2 (`sam2/modeling/backbones/hieradet.py`).
+//!
+//! Tokens are a map `(H, W, C)` throughout, fp32 whatever the precision of the weights. A block updates it in place; the
+//! first block of a later stage makes a map of half the resolution. A block within windows is run on some rows of windows
+//! at a time, from its norm to the end of its MLP, so that what lies between stays in the caches of a processor; windows
+//! are never copied out of the map.
+
+mod attention;
+mod block;
+mod parts;
+mod pos_embed;
+
+use sam_mm_backend_abi::sdk::Attention as AttentionPlan;
+use sam_mm_checkpoint::HieraConfig;
+use tch::{Kind, Tensor};
+
+use crate::error::{CheckCancelled, Error, Result};
+use crate::nn::{Conv2d, Weights};
+pub use block::MultiScaleBlock;
+pub use parts::Parts;
+pub use pos_embed::pos_embed;
+
+/// The image encoder's trunk.
+pub struct Hiera {
+    config: HieraConfig,
+    patch_embed: Conv2d,
+    /// `(H, W, C)`, fp32.
+    pos_embed: Tensor,
+    blocks: Vec<MultiScaleBlock>,
+    /// Type of the weights.
+    kind: Kind,
+}
+
+impl Hiera {
+    /// Loads the trunk from the tensors below `image_encoder.trunk.`.
+    ///
+    /// # Errors
+    /// When a tensor is missing or misshaped, memory runs out, or the operation is cancelled.
+    pub fn load(
+        weights: &Weights,
+        config: &HieraConfig,
+        check_cancelled: CheckCancelled<'_>,
+    ) -> Result<Self> {
+        let blocks = config.blocks();
+        let block = |(index, block)| {
+            check_cancelled()?;
+            MultiScaleBlock::load(&weights.sub("blocks").sub(index), block)
+        };
+        Ok(Self {
+            patch_embed: patch_embed(weights, config)?,
+            pos_embed: pos_embed(weights, config)?,
+            blocks: blocks
+                .iter()
+                .enumerate()
+                .map(block)
+                .collect::<Result<_>>()?,
+            kind: weights.kind(),
+            config: config.clone(),
+        })
+    }
+
+    /// Takes the weights again, of another type: block after block, so that never two sets of them are there. After an
+    /// error some are of one type and some of the other, which can be run all the same.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn reload(&mut self, weights: &Weights, check_cancelled: CheckCancelled<'_>) -> Result<()> {
+        for (index, (block, config)) in self.blocks.iter_mut().zip(self.config.blocks()).enumerate()
+        {
+            check_cancelled()?;
+            *block = MultiScaleBlock::load(&weights.sub("blocks").sub(index), &config)?;
+        }
+        self.patch_embed = patch_embed(weights, &self.config)?;
+        self.kind = weights.kind();
+        Ok(())
+    }
+
+    /// A normalised image `(1, channels, S, S)`, fp32, best with the channels last in memory, through all stages. `level`
+    /// is given each stage's number and its last map, `(H, W, C)` fp32, as soon as that is there. `check_cancelled` is
+    /// asked before every block and ends the work with its error. The image is used up.
+    ///
+    /// # Errors
+    /// When the image is not of the size that the model takes, memory runs out, libtorch fails, or the operation is
+    /// cancelled; or what `level` gives.
+    pub fn forward(
+        &self,
+        image: Tensor,
+        plan: AttentionPlan,
+        check_cancelled: CheckCancelled<'_>,
+        level: &mut dyn FnMut(usize, &Tensor) -> Result<()>,
+    ) -> Result<()> {
+        let mut x = self.embed(image)?;
+        let mut blocks = self.blocks.iter();
+        for (index, stage) in self.config.stages.iter().enumerate() {
+            for block in blocks.by_ref().take(stage.depth) {
+                check_cancelled()?;
+                x = block.forward(x, plan)?;
+            }
+            level(index, &x)?;
+        }
+        Ok(())
+    }
+
+    /// Patches of the image with their positions.
+    fn embed(&self, image: Tensor) -> Result<Tensor> {
+        let (side, channels) = (self.config.image_size as i64, self.config.in_chans as i64);
+        if image.size() != [1, channels, side, side] {
+            let found = image.size();
+            return Err(Error::Internal(format!(
+                "the image encoder takes an image of {channels} channels and {side}x{side} pixels, not {found:?}"
+            )));
+        }
+        let pixels = image
+            .f_select(0, 0)?
+            .f_permute([1, 2, 0])?
+            .f_to_kind(self.kind)?;
+        drop(image);
+        let patches = self.patch_embed.forward(&pixels)?;
+        drop(pixels);
+        Ok(patches.f_to_kind(Kind::Float)?.f_add_(&self.pos_embed)?)
+    }
+}
+
+/// `PatchEmbed`: one convolution whose kernels overlap.
+fn patch_embed(weights: &Weights, config: &HieraConfig) -> Result<Conv2d> {
+    let proj = weights.sub("patch_embed").sub("proj");
+    let width = config
+        .stages
+        .first()
+        .map_or(0, |stage| stage.embed_dim as i64);
+    let (kernel, channels) = (config.patch_kernel as i64, config.in_chans as i64);
+    let (weight, bias) = (
+        proj.tensor("weight", &[width, channels, kernel, kernel])?,
+        proj.tensor("bias", &[width])?,
+    );
+    Conv2d::new(
+        weight,
+        Some(bias),
+        HieraConfig::PATCH_STRIDE as i64,
+        [kernel / 2; 2],
+        1,
+    )
+}

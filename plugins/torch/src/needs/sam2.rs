@@ -1,0 +1,140 @@
+//! What SAM 2 needs.
+
+use sam_mm_backend_abi::sdk::Attention;
+use sam_mm_checkpoint::{HieraBlockConfig, Sam2Config};
+
+use super::kernel::{BLOCK, LANES, PANEL, TILE};
+use super::{AttentionBy, derived_weights_of_decoder, layer_by_layer};
+use crate::hiera::Parts;
+
+/// Bytes that a change of precision takes in passing: a block of the trunk, or the decoder, is there twice, and a tensor of
+/// it once more while it is read.
+pub fn precision_change_of_sam2(config: &Sam2Config) -> u64 {
+    let weights = |block: &HieraBlockConfig| {
+        let (dim, width) = (block.dim, block.dim_out);
+        4 * dim * width + width * width + 2 * width * block.mlp_dim
+    };
+    let blocks = config.image_encoder.blocks();
+    let largest = blocks.iter().map(weights).max().unwrap_or(0);
+    layer_by_layer(largest, &config.mask_decoder)
+}
+
+/// Elements that there are more than the parameters, of which `wide` are as large as one of fp32. There may be fewer,
+/// because layers of the neck are made one with those of the decoder.
+pub fn derived_weights_of_sam2(config: &Sam2Config, wide: usize) -> i64 {
+    let stages = &config.image_encoder.stages;
+    let positions = wide * stages[0].resolution.pow(2) * stages[0].embed_dim;
+    let dim = config.mask_decoder.transformer_dim;
+    let fused = [(0, dim / 8), (1, dim / 4)].map(|(stage, outputs)| {
+        let inputs = stages[stage].embed_dim as i64;
+        let (dim, outputs) = (dim as i64, outputs as i64);
+        inputs * outputs - inputs * dim - dim * outputs
+    });
+    let decoder = derived_weights_of_decoder(&config.prompt_encoder, &config.mask_decoder);
+    (positions + decoder) as i64 + fused.iter().sum::<i64>()
+}
+
+/// What encoding takes besides the embedding, in elements of which `wide` are as large as one of fp32. Maps between blocks,
+/// norms and the kernel's input and output are fp32 in any case.
+pub fn encode_sam2(
+    config: &Sam2Config,
+    attention: Attention,
+    by: AttentionBy,
+    wide: usize,
+    on_gpu: bool,
+) -> usize {
+    let hiera = &config.image_encoder;
+    let converted = |elements: usize| if wide > 1 { elements } else { 0 };
+    let input = hiera.in_chans * hiera.image_size.pow(2);
+    let map = |resolution: usize, width: usize| resolution.pow(2) * width;
+    let first = map(hiera.stages[0].resolution, hiera.stages[0].embed_dim);
+    // The image and what the convolution makes of it.
+    let patch_embed = wide * (input + first) + converted(input + first);
+    let blocks = hiera.blocks();
+    let blocks = blocks.iter().map(|block| {
+        let parts = Parts::new(block, attention, on_gpu);
+        let pool = if block.pools_queries { 2 } else { 1 };
+        let source = wide * map(block.resolution, block.dim);
+        let target = match pool {
+            1 => 0,
+            _ => wide * map(block.resolution / pool, block.dim_out),
+        };
+        let tokens = parts.mlp_rows() * block.resolution / pool;
+        let mlp =
+            tokens * (2 * block.dim_out + block.mlp_dim) + converted(wide * tokens * block.dim_out);
+        source + target + attend(block, &parts, by, wide).max(mlp)
+    });
+    // A level before and after it is brought into the order of cells.
+    let dim = config.mask_decoder.transformer_dim;
+    let levels = hiera.stages.iter().zip([dim / 8, dim / 4, dim, dim]);
+    let levels = levels.map(|(stage, channels)| {
+        let source = map(stage.resolution, stage.embed_dim);
+        wide * source + converted(source) + map(stage.resolution, channels)
+    });
+    let most = |elements: &mut dyn Iterator<Item = usize>| elements.max().unwrap_or(0);
+    patch_embed
+        .max(most(&mut blocks.into_iter()))
+        .max(most(&mut levels.into_iter()))
+}
+
+/// What attention takes besides its map.
+fn attend(block: &HieraBlockConfig, parts: &Parts, by: AttentionBy, wide: usize) -> usize {
+    let (side, width) = (block.resolution, block.dim_out);
+    let area = if block.pools_queries { 4 } else { 1 };
+    let rows = parts.attention_rows();
+    let tokens = rows * side;
+    let of_keys = if block.window_size == 0 {
+        side * side
+    } else {
+        tokens
+    };
+    // Normed tokens, keys and values, queries and what is attended to.
+    let mut elements =
+        tokens * block.dim + 2 * of_keys * width + tokens * width + tokens * width / area;
+    if area > 1 {
+        // While queries are pooled, half of them and a quarter.
+        elements += tokens * width / 2;
+    }
+    let fp32 = 2 * of_keys * width + 2 * tokens * width / area;
+    if wide > 1 {
+        elements += wide * (fp32 + tokens * block.dim);
+    }
+    match by {
+        AttentionBy::Kernel { threads } => elements + wide * threads * kernel_workspace(block),
+        AttentionBy::Operators => {
+            let window = if block.window_size == 0 {
+                side
+            } else {
+                block.window_size
+            };
+            let padded = rows.next_multiple_of(window) * side.next_multiple_of(window);
+            let queries = if block.window_size == 0 {
+                tokens
+            } else {
+                padded
+            };
+            // Scores before and after softmax, and the parts cut into windows.
+            let scores = 2 * block.num_heads * queries / area * window * window;
+            elements + scores + 4 * padded * width
+        }
+    }
+}
+
+/// What a thread of the kernel holds: a head's keys and values, and a tile of queries with their scores
+/// (`shim/attention/kernel.inc`).
+fn kernel_workspace(block: &HieraBlockConfig) -> usize {
+    let side = if block.window_size == 0 {
+        block.resolution
+    } else {
+        block.window_size
+    };
+    let keys = side * side;
+    let head_dim = block.dim_out / block.num_heads;
+    let width = head_dim.next_multiple_of(PANEL);
+    let row = keys
+        .min(BLOCK)
+        .next_multiple_of(LANES)
+        .next_multiple_of(PANEL);
+    let slots = keys.div_ceil(BLOCK) * row;
+    slots * (head_dim + width) + TILE * (head_dim + width + row)
+}
