@@ -431,6 +431,8 @@ class sam_mm_mask_info(ct.Structure):
         ("bounding_box", ct.c_float * 4),
         ("score", ct.c_float),
         ("reserved", ct.c_uint32),
+        ("object_score", ct.c_float),
+        ("has_object_score", ct.c_uint32),
     ]
 
 

@@ -141,6 +141,13 @@ class Mask(Forms):
         return float(self._measure().score)
 
     @property
+    def object_score(self) -> float | None:
+        """How sure the model is that the prompts point at an object at all, as a logit, above 0 for yes; None for a model that
+        does not tell (SAM, MobileSAM)."""
+        measured = self._measure()
+        return float(measured.object_score) if measured.has_object_score else None
+
+    @property
     def object_index(self) -> int:
         """The object it is of, in the order of the request."""
         return int(self._measure().object_index)
