@@ -35,6 +35,6 @@ fi
 unset SAM_MM_LIBRARY SAM_MM_BACKEND_PATH PYTHONPATH
 summary=$environment/summary.txt
 status=0
-(cd "$here" && "$python" -m pytest -q -p no:cacheprovider tests 2>&1) | tee "$summary" || status=$?
+(cd "$here" && "$python" -m pytest -q -p no:cacheprovider --disable-warnings tests 2>&1) | tee "$summary" || status=$?
 "$python" "$here/tools/count.py" "$summary"
 exit "$status"

@@ -68,3 +68,14 @@ def run_batched(SamPredictor, sam, image: np.ndarray, tensor) -> dict[str, tuple
         point_coords=None, point_labels=None, boxes=transformed, multimask_output=False,
     )
     return {"boxes in a batch": (masks.cpu().numpy(), scores.cpu().numpy(), logits.cpu().numpy())}
+
+
+def everything(SamAutomaticMaskGenerator, sam, image: np.ndarray) -> list[dict]:
+    """All masks, with parameters for a small model."""
+    generator = SamAutomaticMaskGenerator(
+        model=sam, points_per_side=8, points_per_batch=16, pred_iou_thresh=0.7, stability_score_thresh=0.8,
+        crop_n_layers=1, crop_n_points_downscale_factor=2,
+    )
+    masks = generator.generate(image)
+    assert all(type(mask["segmentation"]) is np.ndarray for mask in masks)
+    return sorted(masks, key=lambda mask: mask["area"], reverse=True)

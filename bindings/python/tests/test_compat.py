@@ -85,6 +85,43 @@ def test_logits_at_full_size_are_those_of_the_official_predictor(ours, golden):
     np.testing.assert_array_equal(masks > 0, ours["one click, three masks"][0])
 
 
+@pytest.fixture(scope="module")
+def found() -> list[dict]:
+    return official_code.everything(compat.SamAutomaticMaskGenerator, compat.build_sam(), drawn.scene())
+
+
+def test_everything_in_an_image_is_what_the_official_generator_finds(found):
+    with np.load(GOLDEN) as golden:
+        masks = np.unpackbits(golden["everything:masks"], axis=-1, count=drawn.WIDTH).astype(bool)
+        assert len(found) == len(masks) > 0
+        for mine, mask, *rest in zip(found, masks, *(golden[f"everything:{name}"] for name in ("area", "bbox", "point_coords", "crop_box"))):
+            area, box, point, crop = rest
+            assert drawn.iou(mine["segmentation"], mask) >= 0.99
+            assert abs(mine["area"] - area) <= max(4, area // 200)
+            np.testing.assert_allclose(mine["bbox"], box, atol=1)
+            np.testing.assert_allclose(mine["point_coords"], point, atol=1e-3)
+            assert mine["crop_box"] == crop.tolist()
+        for name in ("predicted_iou", "stability_score"):
+            np.testing.assert_allclose([mask[name] for mask in found], golden[f"everything:{name}"], atol=5e-3)
+
+
+def test_everything_comes_in_the_other_output_modes_too():
+    coco = pytest.importorskip("pycocotools.mask")
+    options = dict(points_per_side=4, pred_iou_thresh=0.0, stability_score_thresh=0.0)
+    by_mode = {
+        mode: compat.SamAutomaticMaskGenerator(compat.build_sam(), output_mode=mode, **options).generate(drawn.scene())
+        for mode in ("binary_mask", "uncompressed_rle", "coco_rle")
+    }
+    for plain, runs, text in zip(*by_mode.values()):
+        np.testing.assert_array_equal(coco.decode(text["segmentation"]).astype(bool), plain["segmentation"])
+        assert type(text["segmentation"]["counts"]) is str
+        assert sum(runs["segmentation"]["counts"]) == drawn.WIDTH * drawn.HEIGHT
+    with pytest.raises(AssertionError, match="output_mode"):
+        compat.SamAutomaticMaskGenerator(compat.build_sam(), output_mode="png")
+    with pytest.raises(AssertionError, match="Exactly one"):
+        compat.SamAutomaticMaskGenerator(compat.build_sam(), points_per_side=None)
+
+
 def test_transformed_coordinates_and_sizes_are_those_of_the_official_predictor(ours, golden):
     for made, expected in zip(ours["transformed coordinates"], golden["transformed coordinates"]):
         np.testing.assert_array_equal(made, expected)

@@ -35,7 +35,7 @@ def test_many_objects_are_numbered_prompts_first_and_then_boxes(demo, image):
 def test_area_and_box_are_those_of_the_mask(demo, image):
     mask = demo.predict(image, box=drawn.BAR_BOX, multimask=False)[0]
     rows, columns = np.nonzero(mask.array)
-    assert mask.area == len(rows)
+    assert mask.area == len(rows) and mask.object_score is None
     assert mask.box == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
 
 

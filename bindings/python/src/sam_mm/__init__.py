@@ -17,23 +17,26 @@ from ._errors import (
 )
 from ._library import LibraryNotFound, version
 from .context import BackendInfo, Context
+from .everything import EverythingOptions, EverythingStep, FoundMask, MaskSet
 from .image import Display, Image
 from .job import Job, JobInfo, Progress, ProgressSource, Stage
 from .memory import (
     Cache, CacheInfo, EventKind, Health, Level, MemoryCounters, MemoryEvent, MemoryInfo, MemoryOptions, MemoryStatus,
-    OptimizeReport, Source, Tier,
+    OptimizeReport, Paused, PrefetchInfo, Source, Tier,
 )
 from .model import Model, Precision, Prompt
 from .pixels import Format, Interpolation
-from .result import Mask, Polygon, Result, Rung
+from .result import EmbeddingSource, Mask, Polygon, Result, Rung
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BackendError", "BackendInfo", "BackendNotFoundError", "Cache", "CacheInfo", "CancelledError", "CheckpointError",
-    "ConflictError", "Context", "DeviceLostError", "DeviceUnavailableError", "Display", "EventKind", "FileError", "Format",
-    "Health", "Image", "InternalError", "Interpolation", "InvalidArgumentError", "InvalidHandleError", "Job", "JobInfo", "Level",
-    "LibraryNotFound", "Mask", "MemoryCounters", "MemoryEvent", "MemoryInfo", "MemoryOptions", "MemoryStatus", "Model",
-    "OptimizeReport", "OutOfMemoryError", "PoisonedError", "Polygon", "Precision", "Progress", "ProgressSource", "Prompt", "Result", "Rung", "SamMmError",
-    "Source", "Stage", "Tier", "UnsupportedError", "version",
+    "ConflictError", "Context", "DeviceLostError", "DeviceUnavailableError", "Display", "EmbeddingSource",
+    "EventKind", "EverythingOptions", "EverythingStep", "FileError", "Format", "FoundMask", "Health", "Image",
+    "InternalError", "Interpolation", "InvalidArgumentError", "InvalidHandleError", "Job", "JobInfo", "Level",
+    "LibraryNotFound", "Mask", "MaskSet", "MemoryCounters", "MemoryEvent", "MemoryInfo", "MemoryOptions",
+    "MemoryStatus", "Model", "OptimizeReport", "OutOfMemoryError", "Paused", "PoisonedError", "Polygon", "Precision",
+    "PrefetchInfo", "Progress", "ProgressSource", "Prompt", "Result", "Rung", "SamMmError", "Source", "Stage",
+    "Tier", "UnsupportedError", "version",
 ]

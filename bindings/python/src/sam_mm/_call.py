@@ -101,6 +101,11 @@ class Owner:
     def close(self) -> None:
         self._finalizer()
 
+    @classmethod
+    def borrowed(cls, handle: int) -> Owner:
+        """For a handle that somebody else frees: it is used until closed."""
+        return cls(ct.c_void_p(handle), "")
+
     def detach(self) -> Owner:
         """Gives the handle up without freeing it."""
         self._finalizer.detach()
@@ -108,7 +113,7 @@ class Owner:
 
 
 def _free(function: str, value: int, process: int, kept: tuple[Any, ...]) -> None:
-    if process != os.getpid():
+    if not function or process != os.getpid():
         return
     free: Callable[[ct.c_void_p], None] = getattr(library(), function)
     if function == "sam_mm_destroy" and inside_callback():
@@ -141,6 +146,22 @@ class in_callback:  # noqa: N801 - reads as a statement
 
     def __exit__(self, *_: object) -> None:
         _callback_depth.value -= 1
+
+
+def cancels(callback: Callable[[], object]) -> int:
+    """Calls a function inside a callback that can cancel: returning True does, and raising, which is reported as ctypes
+    reports it for other callbacks."""
+    with in_callback():
+        try:
+            return int(callback() is True)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it must not be lost in the library
+            reported = error
+
+        def leave() -> None:
+            raise reported
+
+        ct.CFUNCTYPE(None)(leave)()
+        return 1
 
 
 class Closable:

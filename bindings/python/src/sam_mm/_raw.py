@@ -70,6 +70,11 @@ SAM_MM_INTERPOLATION_CUBIC = 3
 SAM_MM_PRECISION_FP32 = 0
 SAM_MM_PRECISION_FP16 = 1
 SAM_MM_PRECISION_BF16 = 2
+SAM_MM_EMBEDDING_NONE = 0
+SAM_MM_EMBEDDING_ENCODED = 1
+SAM_MM_EMBEDDING_DEVICE = 2
+SAM_MM_EMBEDDING_HOST = 3
+SAM_MM_EMBEDDING_DISK = 4
 SAM_MM_RUNG_NONE = 0
 SAM_MM_RUNG_RELEASE_CACHES = 1
 SAM_MM_RUNG_EMPTY_ALLOCATOR = 2
@@ -86,6 +91,7 @@ SAM_MM_JOB_KIND_MODEL_LOAD = 0
 SAM_MM_JOB_KIND_ENCODE = 1
 SAM_MM_JOB_KIND_PREDICT = 2
 SAM_MM_JOB_KIND_PROCESS = 3
+SAM_MM_JOB_KIND_EVERYTHING = 4
 SAM_MM_JOB_STAGE_WAITING = 0
 SAM_MM_JOB_STAGE_LOADING = 1
 SAM_MM_JOB_STAGE_READING = 2
@@ -96,9 +102,17 @@ SAM_MM_JOB_STAGE_ENDED = 6
 SAM_MM_PROGRESS_CALL = 0
 SAM_MM_PROGRESS_JOB = 1
 SAM_MM_PROGRESS_PREFETCH = 2
+SAM_MM_PREFETCH_NOT_PAUSED = 0
+SAM_MM_PREFETCH_PAUSED_DEVICE = 1
+SAM_MM_PREFETCH_PAUSED_HOST = 2
+SAM_MM_PREFETCH_PAUSED_UNKNOWN = 3
+SAM_MM_PREFETCH_PAUSED_CACHE = 4
 SAM_MM_CACHE_EMBEDDING = 0
 SAM_MM_CACHE_PREDICTION = 1
 SAM_MM_CACHE_IMAGE = 2
+SAM_MM_CACHE_EMBEDDING_DEVICE = 3
+SAM_MM_CACHE_EMBEDDING_HOST = 4
+SAM_MM_CACHE_EMBEDDING_DISK = 5
 
 sam_mm_log_fn = ct.CFUNCTYPE(None, ct.c_void_p, ct.c_int32, ct.c_char_p)
 
@@ -116,6 +130,22 @@ class sam_mm_memory_event(ct.Structure):
 
 
 sam_mm_memory_event_fn = ct.CFUNCTYPE(None, ct.c_void_p, ct.POINTER(sam_mm_memory_event))
+
+
+class sam_mm_everything_step(ct.Structure):
+    _fields_ = [
+        ("struct_size", ct.c_uint32),
+        ("crop_index", ct.c_uint32),
+        ("num_crops", ct.c_uint32),
+        ("num_masks", ct.c_uint32),
+        ("points_done", ct.c_uint64),
+        ("points_total", ct.c_uint64),
+        ("fraction", ct.c_double),
+        ("masks", ct.c_void_p),
+    ]
+
+
+sam_mm_everything_fn = ct.CFUNCTYPE(ct.c_int32, ct.c_void_p, ct.POINTER(sam_mm_everything_step))
 
 sam_mm_job_fn = ct.CFUNCTYPE(None, ct.c_void_p, ct.c_void_p)
 
@@ -174,6 +204,13 @@ class sam_mm_options(ct.Structure):
         ("reserved", ct.c_uint32),
         ("image_cache_bytes", ct.c_uint64),
         ("image_cache_entries", ct.c_uint64),
+        ("embedding_host_bytes", ct.c_uint64),
+        ("embedding_cache_entries", ct.c_uint64),
+        ("embedding_disk_folder", ct.c_char_p),
+        ("embedding_disk_bytes", ct.c_uint64),
+        ("embedding_disk_entries", ct.c_uint64),
+        ("embedding_compress", ct.c_uint32),
+        ("reserved_2", ct.c_uint32),
     ]
 
 
@@ -381,6 +418,8 @@ class sam_mm_result_info(ct.Structure):
         ("recovered_by", ct.c_uint32),
         ("prediction_reused", ct.c_uint32),
         ("reserved", ct.c_uint32),
+        ("embedding_source", ct.c_uint32),
+        ("reserved_2", ct.c_uint32),
     ]
 
 
@@ -392,6 +431,8 @@ class sam_mm_mask_info(ct.Structure):
         ("bounding_box", ct.c_float * 4),
         ("score", ct.c_float),
         ("reserved", ct.c_uint32),
+        ("object_score", ct.c_float),
+        ("has_object_score", ct.c_uint32),
     ]
 
 
@@ -437,6 +478,60 @@ class sam_mm_polygons(ct.Structure):
     ]
 
 
+class sam_mm_everything_options(ct.Structure):
+    _fields_ = [
+        ("struct_size", ct.c_uint32),
+        ("points_per_side", ct.c_uint32),
+        ("points_per_batch", ct.c_uint32),
+        ("crop_n_layers", ct.c_uint32),
+        ("crop_n_points_downscale_factor", ct.c_uint32),
+        ("multimask", ct.c_uint32),
+        ("use_m2m", ct.c_uint32),
+        ("num_point_grids", ct.c_uint32),
+        ("pred_iou_thresh", ct.c_double),
+        ("stability_score_thresh", ct.c_double),
+        ("stability_score_offset", ct.c_double),
+        ("mask_threshold", ct.c_double),
+        ("box_nms_thresh", ct.c_double),
+        ("crop_nms_thresh", ct.c_double),
+        ("crop_overlap_ratio", ct.c_double),
+        ("min_mask_region_area", ct.c_uint64),
+        ("point_grids", ct.c_void_p),
+        ("point_grid_sizes", ct.c_void_p),
+        ("on_step", sam_mm_everything_fn),
+        ("user_data", ct.c_void_p),
+    ]
+
+
+class sam_mm_mask_set_info(ct.Structure):
+    _fields_ = [
+        ("struct_size", ct.c_uint32),
+        ("num_masks", ct.c_uint32),
+        ("width", ct.c_uint32),
+        ("height", ct.c_uint32),
+        ("num_crops", ct.c_uint32),
+        ("reduced_batch", ct.c_uint32),
+        ("num_points", ct.c_uint64),
+        ("num_batches", ct.c_uint64),
+        ("num_candidates", ct.c_uint64),
+        ("peak_bytes", ct.c_uint64),
+    ]
+
+
+class sam_mm_found_mask_info(ct.Structure):
+    _fields_ = [
+        ("struct_size", ct.c_uint32),
+        ("crop_layer", ct.c_uint32),
+        ("id", ct.c_uint64),
+        ("area", ct.c_uint64),
+        ("bounding_box", ct.c_float * 4),
+        ("predicted_iou", ct.c_float),
+        ("stability_score", ct.c_float),
+        ("point", ct.c_float * 2),
+        ("crop_box", ct.c_float * 4),
+    ]
+
+
 class sam_mm_job_options(ct.Structure):
     _fields_ = [
         ("struct_size", ct.c_uint32),
@@ -456,6 +551,20 @@ class sam_mm_job_info(ct.Structure):
         ("reserved", ct.c_uint32),
         ("progress", ct.c_double),
         ("id", ct.c_uint64),
+    ]
+
+
+class sam_mm_prefetch_info(ct.Structure):
+    _fields_ = [
+        ("struct_size", ct.c_uint32),
+        ("paused", ct.c_uint32),
+        ("queued", ct.c_uint64),
+        ("queued_bytes", ct.c_uint64),
+        ("running", ct.c_uint64),
+        ("done", ct.c_uint64),
+        ("skipped", ct.c_uint64),
+        ("cancelled", ct.c_uint64),
+        ("reason", ct.c_char * 256),
     ]
 
 
@@ -526,11 +635,20 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "sam_mm_polygon_options_init": (ct.c_int32, (ct.POINTER(sam_mm_polygon_options), ct.c_uint32)),
     "sam_mm_result_polygons": (ct.c_int32, (ct.c_void_p, ct.c_uint32, ct.POINTER(sam_mm_polygon_options), ct.POINTER(sam_mm_polygons), _PLACE)),
     "sam_mm_result_free": (None, (ct.c_void_p,)),
+    "sam_mm_everything_options_init": (ct.c_int32, (ct.POINTER(sam_mm_everything_options), ct.c_uint32)),
+    "sam_mm_image_segment_everything": (ct.c_int32, (ct.c_void_p, ct.c_void_p, ct.POINTER(sam_mm_everything_options), _PLACE, _PLACE)),
+    "sam_mm_mask_set_describe": (ct.c_int32, (ct.c_void_p, ct.POINTER(sam_mm_mask_set_info), _PLACE)),
+    "sam_mm_mask_set_mask_info": (ct.c_int32, (ct.c_void_p, ct.c_uint32, ct.POINTER(sam_mm_found_mask_info), _PLACE)),
+    "sam_mm_mask_set_rle": (ct.c_int32, (ct.c_void_p, ct.c_uint32, ct.POINTER(sam_mm_rle), _PLACE)),
+    "sam_mm_mask_set_bitmask_copy": (ct.c_int32, (ct.c_void_p, ct.c_uint32, ct.c_uint32, ct.c_void_p, ct.c_uint64, ct.c_uint64, _PLACE)),
+    "sam_mm_mask_set_polygons": (ct.c_int32, (ct.c_void_p, ct.c_uint32, ct.POINTER(sam_mm_polygon_options), ct.POINTER(sam_mm_polygons), _PLACE)),
+    "sam_mm_mask_set_free": (None, (ct.c_void_p,)),
     "sam_mm_job_options_init": (ct.c_int32, (ct.POINTER(sam_mm_job_options), ct.c_uint32)),
     "sam_mm_job_submit_model_load": (ct.c_int32, (ct.c_void_p, ct.POINTER(sam_mm_model_options), ct.POINTER(sam_mm_job_options), _PLACE, _PLACE)),
     "sam_mm_job_submit_encode": (ct.c_int32, (ct.c_void_p, ct.c_void_p, ct.POINTER(sam_mm_job_options), _PLACE, _PLACE)),
     "sam_mm_job_submit_predict": (ct.c_int32, (ct.c_void_p, ct.c_void_p, ct.POINTER(sam_mm_predict_request), ct.POINTER(sam_mm_job_options), _PLACE, _PLACE)),
     "sam_mm_job_submit_process": (ct.c_int32, (ct.c_void_p, ct.POINTER(sam_mm_display_options), ct.POINTER(sam_mm_job_options), _PLACE, _PLACE)),
+    "sam_mm_job_submit_everything": (ct.c_int32, (ct.c_void_p, ct.c_void_p, ct.POINTER(sam_mm_everything_options), ct.POINTER(sam_mm_job_options), _PLACE, _PLACE)),
     "sam_mm_job_describe": (ct.c_int32, (ct.c_void_p, ct.POINTER(sam_mm_job_info), _PLACE)),
     "sam_mm_job_wait": (ct.c_int32, (ct.c_void_p, ct.c_int64, ct.c_void_p, _PLACE)),
     "sam_mm_job_cancel": (ct.c_int32, (ct.c_void_p, _PLACE)),
@@ -539,9 +657,15 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "sam_mm_job_take_result": (ct.c_int32, (ct.c_void_p, _PLACE, _PLACE)),
     "sam_mm_job_take_model": (ct.c_int32, (ct.c_void_p, _PLACE, _PLACE)),
     "sam_mm_job_take_display": (ct.c_int32, (ct.c_void_p, _PLACE, _PLACE)),
+    "sam_mm_job_take_mask_set": (ct.c_int32, (ct.c_void_p, _PLACE, _PLACE)),
     "sam_mm_job_free": (None, (ct.c_void_p,)),
     "sam_mm_progress_set": (ct.c_int32, (ct.c_void_p, sam_mm_progress_fn, ct.c_void_p, _PLACE)),
     "sam_mm_progress_poll": (ct.c_int32, (ct.c_void_p, ct.POINTER(sam_mm_progress), ct.c_void_p, _PLACE)),
+    "sam_mm_prefetch_add": (ct.c_int32, (ct.c_void_p, ct.c_void_p, ct.c_int32, _PLACE)),
+    "sam_mm_prefetch_remove": (ct.c_int32, (ct.c_void_p, ct.c_void_p, _PLACE)),
+    "sam_mm_prefetch_clear": (ct.c_int32, (ct.c_void_p, _PLACE)),
+    "sam_mm_prefetch_describe": (ct.c_int32, (ct.c_void_p, ct.POINTER(sam_mm_prefetch_info), _PLACE)),
     "sam_mm_cache_describe": (ct.c_int32, (ct.c_void_p, ct.c_uint32, ct.POINTER(sam_mm_cache_info), _PLACE)),
     "sam_mm_cache_clear": (ct.c_int32, (ct.c_void_p, ct.c_uint32, ct.c_void_p, _PLACE)),
+    "sam_mm_cache_clear_except": (ct.c_int32, (ct.c_void_p, ct.c_uint32, ct.c_void_p, ct.c_void_p, _PLACE)),
 }

@@ -12,12 +12,13 @@ from typing import Any
 import numpy.typing as npt
 
 from . import _raw
-from ._call import Closable, Owner, call, defaults, filled, in_callback, sized, text
+from ._call import Closable, Owner, call, cancels, defaults, filled, in_callback, sized, text
 from ._library import point_at_torch
 from .image import Image
 from .job import Job, Progress, submit, taken
 from .memory import (
-    Cache, CacheInfo, MemoryCounters, MemoryEvent, MemoryInfo, MemoryOptions, MemoryStatus, OptimizeReport, Tier,
+    Cache, CacheInfo, MemoryCounters, MemoryEvent, MemoryInfo, MemoryOptions, MemoryStatus, OptimizeReport, PrefetchInfo,
+    Tier,
 )
 from .model import Model, Precision, Source, model_options
 from .pixels import Format
@@ -55,8 +56,11 @@ class Context(Closable):
         backend_path: File or folder of the backend plugin; None searches for one (docs/backends.md).
         num_threads: Threads on the CPU; 0 leaves the choice to the backend.
         allow_tf32: Whether GPUs that have TF32 may use it.
-        embedding_cache_bytes, prediction_cache_bytes, prediction_cache_entries, image_cache_bytes, image_cache_entries:
+        embedding_cache_bytes, embedding_cache_entries, embedding_host_bytes, embedding_disk_bytes, embedding_disk_entries,
+        prediction_cache_bytes, prediction_cache_entries, image_cache_bytes, image_cache_entries:
             What the caches keep at most; None for the defaults (docs/caching.md).
+        embedding_disk_folder: Folder in which image embeddings are kept for later sessions; None for none.
+        embedding_compress: Keep embeddings off the device in half precision: half the bytes, no longer bit for bit.
         memory: Budget, thresholds and monitor.
         log: Receives the log from the first line on, on whatever thread. What it raises goes to `sys.unraisablehook`.
         log_level: `"error"`, `"warn"`, `"info"` or `"debug"`.
@@ -74,6 +78,12 @@ class Context(Closable):
         num_threads: int = 0,
         allow_tf32: bool = True,
         embedding_cache_bytes: int | None = None,
+        embedding_cache_entries: int | None = None,
+        embedding_host_bytes: int | None = None,
+        embedding_disk_folder: str | os.PathLike[str] | None = None,
+        embedding_disk_bytes: int | None = None,
+        embedding_disk_entries: int | None = None,
+        embedding_compress: bool = False,
         prediction_cache_bytes: int | None = None,
         prediction_cache_entries: int | None = None,
         image_cache_bytes: int | None = None,
@@ -88,13 +98,17 @@ class Context(Closable):
         options.backend_path = None if backend_path is None else os.fsencode(backend_path)
         options.allow_tf32 = int(allow_tf32)
         limits = {
-            "embedding_cache_bytes": embedding_cache_bytes, "prediction_cache_bytes": prediction_cache_bytes,
+            "embedding_cache_bytes": embedding_cache_bytes, "embedding_cache_entries": embedding_cache_entries,
+            "embedding_host_bytes": embedding_host_bytes, "embedding_disk_bytes": embedding_disk_bytes,
+            "embedding_disk_entries": embedding_disk_entries, "prediction_cache_bytes": prediction_cache_bytes,
             "prediction_cache_entries": prediction_cache_entries, "image_cache_bytes": image_cache_bytes,
             "image_cache_entries": image_cache_entries,
         }
         for name, limit in limits.items():
             if limit is not None:
                 setattr(options, name, limit)
+        options.embedding_disk_folder = None if embedding_disk_folder is None else os.fsencode(embedding_disk_folder)
+        options.embedding_compress = int(embedding_compress)
         settings = memory.to_struct() if memory is not None else None
         if settings is not None:
             options.memory = ct.pointer(settings)
@@ -228,11 +242,23 @@ class Context(Closable):
         call("sam_mm_cache_describe", self._handle, cache, ct.byref(info))
         return CacheInfo.from_struct(info)
 
-    def clear_cache(self, cache: Cache) -> int:
-        """Drops all that a cache holds and returns the bytes that were given back at once."""
+    def clear_cache(self, cache: Cache, *, keep: Image | None = None) -> int:
+        """Drops all that a cache holds, but for what belongs to the picture of `keep`; returns the bytes given back at once.
+        Clearing `Cache.EMBEDDING_DISK` deletes the files of the folder, whoever wrote them."""
         freed = ct.c_uint64()
-        call("sam_mm_cache_clear", self._handle, cache, ct.byref(freed))
+        if keep is None:
+            call("sam_mm_cache_clear", self._handle, cache, ct.byref(freed))
+        else:
+            call("sam_mm_cache_clear_except", self._handle, cache, keep._handle, ct.byref(freed))
         return int(freed.value)
+
+    def prefetch_info(self) -> PrefetchInfo:
+        """What prefetching is at. Never waits."""
+        return PrefetchInfo.from_struct(filled("sam_mm_prefetch_describe", self._handle, _raw.sam_mm_prefetch_info))
+
+    def clear_prefetch(self) -> None:
+        """Takes all images out of the queue of `Model.prefetch`."""
+        call("sam_mm_prefetch_clear", self._handle)
 
     def close(self) -> None:
         """Destroys the context; models, images and results made from it stay usable until they are closed themselves. Waits
@@ -269,22 +295,8 @@ def _event_function(callback: EventCallback) -> Any:
     return _raw.sam_mm_memory_event_fn(received)
 
 
-def _report(error: BaseException) -> None:
-    """Reports an exception as ctypes does for one that leaves a callback: only the interpreter can."""
-
-    def leave() -> None:
-        raise error
-
-    ct.CFUNCTYPE(None)(leave)()
-
-
 def _progress_function(callback: ProgressCallback) -> Any:
     def received(_: int | None, event: Any) -> int:
-        with in_callback():
-            try:
-                return int(callback(Progress.from_struct(event.contents)) is True)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it must not be lost in the library
-                _report(error)
-                return 1
+        return cancels(lambda: callback(Progress.from_struct(event.contents)))
 
     return _raw.sam_mm_progress_fn(received)

@@ -68,10 +68,23 @@ class EventKind(enum.IntEnum):
     PROBE_BACK = _raw.SAM_MM_EVENT_PROBE_BACK
 
 
+class Paused(enum.IntEnum):
+    """Why prefetching rests."""
+
+    NOT_PAUSED = _raw.SAM_MM_PREFETCH_NOT_PAUSED
+    DEVICE = _raw.SAM_MM_PREFETCH_PAUSED_DEVICE
+    HOST = _raw.SAM_MM_PREFETCH_PAUSED_HOST
+    UNKNOWN = _raw.SAM_MM_PREFETCH_PAUSED_UNKNOWN
+    CACHE = _raw.SAM_MM_PREFETCH_PAUSED_CACHE
+
+
 class Cache(enum.IntEnum):
-    """The caches of a context."""
+    """The caches of a context. `EMBEDDING` is the device and host memory together."""
 
     EMBEDDING = _raw.SAM_MM_CACHE_EMBEDDING
+    EMBEDDING_DEVICE = _raw.SAM_MM_CACHE_EMBEDDING_DEVICE
+    EMBEDDING_HOST = _raw.SAM_MM_CACHE_EMBEDDING_HOST
+    EMBEDDING_DISK = _raw.SAM_MM_CACHE_EMBEDDING_DISK
     PREDICTION = _raw.SAM_MM_CACHE_PREDICTION
     IMAGE = _raw.SAM_MM_CACHE_IMAGE
 
@@ -262,3 +275,27 @@ class CacheInfo:
         """What the library told."""
         limit = None if info.max_entries == 2**64 - 1 else info.max_entries
         return cls(info.entries, info.bytes, limit, info.max_bytes, info.hits, info.misses)
+
+
+@dataclass(frozen=True)
+class PrefetchInfo:
+    """What prefetching is at; `reason` says why it rests. Counts are since the context was made."""
+
+    queued: int
+    queued_bytes: int
+    running: bool
+    done: int
+    skipped: int
+    cancelled: int
+    paused: Paused | int
+    reason: str
+
+    @classmethod
+    def from_struct(cls, info: _raw.sam_mm_prefetch_info) -> PrefetchInfo:
+        """What the library told."""
+        known = info.paused in Paused._value2member_map_
+        return cls(
+            queued=info.queued, queued_bytes=info.queued_bytes, running=bool(info.running), done=info.done,
+            skipped=info.skipped, cancelled=info.cancelled, paused=Paused(info.paused) if known else int(info.paused),
+            reason=text(info.reason),
+        )

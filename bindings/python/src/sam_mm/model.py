@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from . import _raw
 from ._call import Closable, Owner, call, defaults, filled, text
+from .everything import EverythingOptions, MaskSet, StepCallback
 from .image import Image
 from .job import Job, checked, submit, taken
 from .pixels import address, points
@@ -186,6 +187,35 @@ class Model(Closable):
     def submit_encode(self, image: Image) -> Job[None]:
         """`Image.encode` on a thread of the context."""
         return submit("sam_mm_job_submit_encode", (self._handle, image._handle), checked, (self, image))
+
+    def prefetch(self, image: Image, priority: int = 0) -> None:
+        """Asks for an image to be encoded while nobody waits for anything, those of a larger priority first. Gives way to every
+        other call, and rests while memory is full."""
+        call("sam_mm_prefetch_add", self._handle, image._handle, priority)
+
+    def cancel_prefetch(self, image: Image) -> None:
+        """Takes an image out of the queue, or stops encoding it for the queue."""
+        call("sam_mm_prefetch_remove", self._handle, image._handle)
+
+    def segment_everything(
+        self, image: Image, options: EverythingOptions | None = None, on_step: StepCallback | None = None
+    ) -> MaskSet:
+        """Finds all objects of an image that a grid of points finds. `on_step` is told how far it is, and cancels by returning
+        True or by raising."""
+        prepared = (options or EverythingOptions()).prepared(on_step)
+        handle = ct.c_void_p()
+        arguments = (image._handle, self._handle, ct.byref(prepared.struct), ct.byref(handle))
+        call("sam_mm_image_segment_everything", *arguments)
+        return MaskSet(Owner(handle, "sam_mm_mask_set_free"))
+
+    def submit_segment_everything(
+        self, image: Image, options: EverythingOptions | None = None, on_step: StepCallback | None = None
+    ) -> Job[MaskSet]:
+        """`segment_everything` on a thread of the context, where `on_step` is called too."""
+        prepared = (options or EverythingOptions()).prepared(on_step)
+        take = taken("sam_mm_job_take_mask_set", lambda handle: MaskSet(Owner(handle, "sam_mm_mask_set_free")))
+        arguments = (self._handle, image._handle, ct.byref(prepared.struct))
+        return submit("sam_mm_job_submit_everything", arguments, take, (self, image, prepared))
 
     def __enter__(self) -> Model:
         return self

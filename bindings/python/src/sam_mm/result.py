@@ -26,6 +26,16 @@ class Rung(enum.IntEnum):
     CPU = _raw.SAM_MM_RUNG_CPU
 
 
+class EmbeddingSource(enum.IntEnum):
+    """Where the embedding was when a prediction needed it."""
+
+    NONE = _raw.SAM_MM_EMBEDDING_NONE
+    ENCODED = _raw.SAM_MM_EMBEDDING_ENCODED
+    DEVICE = _raw.SAM_MM_EMBEDDING_DEVICE
+    HOST = _raw.SAM_MM_EMBEDDING_HOST
+    DISK = _raw.SAM_MM_EMBEDDING_DISK
+
+
 @dataclass(frozen=True)
 class Polygon:
     """A closed ring in pixels of the original image, float32 (n, 2); the last point joins the first.
@@ -37,43 +47,16 @@ class Polygon:
     parent: int | None
 
 
-class Mask:
-    """One mask of a result. Each form is made when asked for."""
+class Forms:
+    """The forms of one mask, each made when asked for."""
 
-    def __init__(self, owner: Owner, index: int, size: tuple[int, int], mask_size: int) -> None:
+    #: What the functions that make them begin with.
+    _functions: str
+
+    def __init__(self, owner: Owner, index: int, size: tuple[int, int]) -> None:
         self._owner = owner
         self.index = index
         self._size = size
-        self._mask_size = mask_size
-        self._info: _raw.sam_mm_mask_info | None = None
-
-    def _measure(self) -> _raw.sam_mm_mask_info:
-        if self._info is None:
-            info = sized(_raw.sam_mm_mask_info)
-            call("sam_mm_result_mask_info", self._owner.handle, self.index, ct.byref(info))
-            self._info = info
-        return self._info
-
-    @property
-    def score(self) -> float:
-        """IoU with the object that the model predicts for the mask."""
-        return float(self._measure().score)
-
-    @property
-    def object_index(self) -> int:
-        """The object it is of, in the order of the request."""
-        return int(self._measure().object_index)
-
-    @property
-    def area(self) -> int:
-        """Pixels of the mask at the size of the image."""
-        return int(self._measure().area)
-
-    @property
-    def box(self) -> tuple[float, float, float, float]:
-        """x0, y0, x1, y1 around the mask; x1 and y1 are one past the last pixel. Zeros for an empty mask."""
-        x0, y0, x1, y1 = self._measure().bounding_box
-        return x0, y0, x1, y1
 
     @property
     def array(self) -> npt.NDArray[np.bool_]:
@@ -92,15 +75,8 @@ class Mask:
         height, width = self._size
         stride = target.strides[0] if height > 1 else width
         length = stride * (height - 1) + width
-        call("sam_mm_result_bitmask_copy", self._owner.handle, self.index, on_value, address(target), length, stride)
+        call(f"{self._functions}_bitmask_copy", self._owner.handle, self.index, on_value, address(target), length, stride)
         return target
-
-    @property
-    def logits(self) -> npt.NDArray[np.float32]:
-        """Low-resolution logits, float32 (mask_size, mask_size): a read-only view. Made to be a later `mask_input`."""
-        place, length = ct.c_void_p(), ct.c_uint64()
-        call("sam_mm_result_logits", self._owner.handle, self.index, ct.byref(place), ct.byref(length))
-        return lent(self._owner, place.value, (self._mask_size, self._mask_size), np.float32)
 
     def rle(self, compressed: bool = True) -> dict[str, Any]:
         """COCO's run-length encoding, `{"size": [height, width], "counts": …}`: bytes as `pycocotools.mask.encode` gives
@@ -115,7 +91,7 @@ class Mask:
 
     def _rle(self) -> _raw.sam_mm_rle:
         made = sized(_raw.sam_mm_rle)
-        call("sam_mm_result_rle", self._owner.handle, self.index, ct.byref(made))
+        call(f"{self._functions}_rle", self._owner.handle, self.index, ct.byref(made))
         return made
 
     def polygons(self, tolerance: float = 0.0, *, min_area: int = 0, connectivity: int = 4) -> list[Polygon]:
@@ -132,7 +108,7 @@ class Mask:
         options.connectivity = _raw.SAM_MM_CONNECTIVITY_8 if connectivity == 8 else _raw.SAM_MM_CONNECTIVITY_4
         options.tolerance, options.min_area = tolerance, min_area
         made = sized(_raw.sam_mm_polygons)
-        call("sam_mm_result_polygons", self._owner.handle, self.index, ct.byref(options), ct.byref(made))
+        call(f"{self._functions}_polygons", self._owner.handle, self.index, ct.byref(options), ct.byref(made))
         count = int(made.num_rings)
         starts = lent(self._owner, made.ring_starts, (count + 1,), np.uint32).tolist()
         parents = lent(self._owner, made.parents, (count,), np.int32).tolist()
@@ -140,6 +116,59 @@ class Mask:
         return [
             Polygon(every[starts[i] : starts[i + 1]], None if parents[i] < 0 else parents[i]) for i in range(count)
         ]
+
+
+class Mask(Forms):
+    """One mask of a result."""
+
+    _functions = "sam_mm_result"
+
+    def __init__(self, owner: Owner, index: int, size: tuple[int, int], mask_size: int) -> None:
+        super().__init__(owner, index, size)
+        self._mask_size = mask_size
+        self._info: _raw.sam_mm_mask_info | None = None
+
+    def _measure(self) -> _raw.sam_mm_mask_info:
+        if self._info is None:
+            info = sized(_raw.sam_mm_mask_info)
+            call("sam_mm_result_mask_info", self._owner.handle, self.index, ct.byref(info))
+            self._info = info
+        return self._info
+
+    @property
+    def score(self) -> float:
+        """IoU with the object that the model predicts for the mask."""
+        return float(self._measure().score)
+
+    @property
+    def object_score(self) -> float | None:
+        """How sure the model is that the prompts point at an object at all, as a logit, above 0 for yes; None for a model that
+        does not tell (SAM, MobileSAM)."""
+        measured = self._measure()
+        return float(measured.object_score) if measured.has_object_score else None
+
+    @property
+    def object_index(self) -> int:
+        """The object it is of, in the order of the request."""
+        return int(self._measure().object_index)
+
+    @property
+    def area(self) -> int:
+        """Pixels of the mask at the size of the image."""
+        return int(self._measure().area)
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """x0, y0, x1, y1 around the mask; x1 and y1 are one past the last pixel. Zeros for an empty mask."""
+        x0, y0, x1, y1 = self._measure().bounding_box
+        return x0, y0, x1, y1
+
+    @property
+    def logits(self) -> npt.NDArray[np.float32]:
+        """Low-resolution logits, float32 (mask_size, mask_size): a read-only view. Made to be a later `mask_input`."""
+        place, length = ct.c_void_p(), ct.c_uint64()
+        call("sam_mm_result_logits", self._owner.handle, self.index, ct.byref(place), ct.byref(length))
+        return lent(self._owner, place.value, (self._mask_size, self._mask_size), np.float32)
 
 
 class Result(Closable):
@@ -153,6 +182,7 @@ class Result(Closable):
         self.encode_ms, self.decode_ms = float(info.encode_ms), float(info.decode_ms)
         self.embedding_reused = bool(info.embedding_reused)
         self.prediction_reused = bool(info.prediction_reused)
+        self.embedding_source = EmbeddingSource(info.embedding_source)
         self.on_cpu, self.chunked_attention = bool(info.on_cpu), bool(info.chunked_attention)
         self._precision, self.recovered_by = int(info.precision), Rung(info.recovered_by)
         self._length = int(info.num_masks)

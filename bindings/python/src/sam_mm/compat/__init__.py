@@ -1,4 +1,4 @@
-"""The interface of the official `segment_anything`, on this library: change the import, keep the code.
+"""The interfaces of the official `segment_anything` and `sam2`, on this library: change the import, keep the code.
 
     from sam_mm.compat import SamPredictor, sam_model_registry
 
@@ -11,11 +11,13 @@ What differs: PyTorch is not needed; images and predictions that were seen befor
 points and boxes outside of the image are refused; `get_image_embedding` and `set_torch_image` are not there.
 """
 
+from ._generator import SamAutomaticMaskGenerator
 from ._predictor import SamPredictor
 from ._sam import Sam, build_sam, build_sam_vit_b, build_sam_vit_h, build_sam_vit_l, sam_model_registry
+from ._sam2 import SAM2ImagePredictor, build_sam2
 from ._transform import ResizeLongestSide
 
 __all__ = [
-    "ResizeLongestSide", "Sam", "SamPredictor", "build_sam", "build_sam_vit_b", "build_sam_vit_h", "build_sam_vit_l",
-    "sam_model_registry",
+    "ResizeLongestSide", "SAM2ImagePredictor", "Sam", "SamAutomaticMaskGenerator", "SamPredictor", "build_sam",
+    "build_sam2", "build_sam_vit_b", "build_sam_vit_h", "build_sam_vit_l", "sam_model_registry",
 ]

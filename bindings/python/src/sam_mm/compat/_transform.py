@@ -51,11 +51,12 @@ def full_size_logits(
     """Low-resolution logits, (n, h, w), at the size of the image, as `Sam.postprocess_masks` makes them: brought to the square
     input, without its padding, brought to the original size; both bilinearly, pixel centres at .5."""
     height, width = ResizeLongestSide.get_preprocess_shape(*original_size, input_length)
-    square = _resized(logits, (input_length, input_length))
-    return _resized(square[:, :height, :width], original_size)
+    square = resized(logits, (input_length, input_length))
+    return resized(square[:, :height, :width], original_size)
 
 
-def _resized(values: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+def resized(values: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Planes, (n, h, w), at another size, bilinearly, pixel centres at .5."""
     rows, columns = (_neighbours(old, new) for old, new in zip(values.shape[1:], size))
     (top, bottom, down), (left, right, along) = rows, columns
     wide = values[:, :, left] * (1 - along) + values[:, :, right] * along
