@@ -8,27 +8,27 @@
 mod attention;
 mod block;
 mod parts;
+mod patch_embed;
 mod pos_embed;
 
 use sam_mm_backend_abi::sdk::Attention as AttentionPlan;
 use sam_mm_checkpoint::HieraConfig;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
-use crate::error::{CheckCancelled, Error, Result};
-use crate::nn::{Conv2d, Weights};
+use crate::error::{CheckCancelled, Result};
+use crate::nn::Weights;
 pub use block::MultiScaleBlock;
 pub use parts::Parts;
+pub use patch_embed::PatchEmbed;
 pub use pos_embed::pos_embed;
 
 /// The image encoder's trunk.
 pub struct Hiera {
     config: HieraConfig,
-    patch_embed: Conv2d,
+    patch_embed: PatchEmbed,
     /// `(H, W, C)`, fp32.
     pos_embed: Tensor,
     blocks: Vec<MultiScaleBlock>,
-    /// Type of the weights.
-    kind: Kind,
 }
 
 impl Hiera {
@@ -47,14 +47,13 @@ impl Hiera {
             MultiScaleBlock::load(&weights.sub("blocks").sub(index), block)
         };
         Ok(Self {
-            patch_embed: patch_embed(weights, config)?,
+            patch_embed: PatchEmbed::load(&weights.sub("patch_embed"), config)?,
             pos_embed: pos_embed(weights, config)?,
             blocks: blocks
                 .iter()
                 .enumerate()
                 .map(block)
                 .collect::<Result<_>>()?,
-            kind: weights.kind(),
             config: config.clone(),
         })
     }
@@ -70,8 +69,7 @@ impl Hiera {
             check_cancelled()?;
             *block = MultiScaleBlock::load(&weights.sub("blocks").sub(index), &config)?;
         }
-        self.patch_embed = patch_embed(weights, &self.config)?;
-        self.kind = weights.kind();
+        self.patch_embed = PatchEmbed::load(&weights.sub("patch_embed"), &self.config)?;
         Ok(())
     }
 
@@ -89,7 +87,7 @@ impl Hiera {
         check_cancelled: CheckCancelled<'_>,
         level: &mut dyn FnMut(usize, &Tensor) -> Result<()>,
     ) -> Result<()> {
-        let mut x = self.embed(image)?;
+        let mut x = self.patch_embed.forward(image, &self.pos_embed)?;
         let mut blocks = self.blocks.iter();
         for (index, stage) in self.config.stages.iter().enumerate() {
             for block in blocks.by_ref().take(stage.depth) {
@@ -100,44 +98,4 @@ impl Hiera {
         }
         Ok(())
     }
-
-    /// Patches of the image with their positions.
-    fn embed(&self, image: Tensor) -> Result<Tensor> {
-        let (side, channels) = (self.config.image_size as i64, self.config.in_chans as i64);
-        if image.size() != [1, channels, side, side] {
-            let found = image.size();
-            return Err(Error::Internal(format!(
-                "the image encoder takes an image of {channels} channels and {side}x{side} pixels, not {found:?}"
-            )));
-        }
-        let pixels = image
-            .f_select(0, 0)?
-            .f_permute([1, 2, 0])?
-            .f_to_kind(self.kind)?;
-        drop(image);
-        let patches = self.patch_embed.forward(&pixels)?;
-        drop(pixels);
-        Ok(patches.f_to_kind(Kind::Float)?.f_add_(&self.pos_embed)?)
-    }
-}
-
-/// `PatchEmbed`: one convolution whose kernels overlap.
-fn patch_embed(weights: &Weights, config: &HieraConfig) -> Result<Conv2d> {
-    let proj = weights.sub("patch_embed").sub("proj");
-    let width = config
-        .stages
-        .first()
-        .map_or(0, |stage| stage.embed_dim as i64);
-    let (kernel, channels) = (config.patch_kernel as i64, config.in_chans as i64);
-    let (weight, bias) = (
-        proj.tensor("weight", &[width, channels, kernel, kernel])?,
-        proj.tensor("bias", &[width])?,
-    );
-    Conv2d::new(
-        weight,
-        Some(bias),
-        HieraConfig::PATCH_STRIDE as i64,
-        [kernel / 2; 2],
-        1,
-    )
 }

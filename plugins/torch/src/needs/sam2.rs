@@ -5,7 +5,7 @@ use sam_mm_checkpoint::{HieraBlockConfig, Sam2Config};
 
 use super::kernel::{BLOCK, LANES, PANEL, TILE};
 use super::{AttentionBy, derived_weights_of_decoder, layer_by_layer};
-use crate::hiera::Parts;
+use crate::hiera::{Parts, PatchEmbed};
 
 /// Bytes that a change of precision takes in passing: a block of the trunk, or the decoder, is there twice, and a tensor of
 /// it once more while it is read.
@@ -48,8 +48,13 @@ pub fn encode_sam2(
     let input = hiera.in_chans * hiera.image_size.pow(2);
     let map = |resolution: usize, width: usize| resolution.pow(2) * width;
     let first = map(hiera.stages[0].resolution, hiera.stages[0].embed_dim);
-    // The image and what the convolution makes of it.
-    let patch_embed = wide * (input + first) + converted(input + first);
+    // The image and the padded one; then that and the tokens, with the patches of some of them.
+    let padded = hiera.in_chans * (hiera.image_size + hiera.patch_kernel - 1).pow(2);
+    let side = hiera.stages[0].resolution;
+    let patch = hiera.in_chans * hiera.patch_kernel.pow(2) + hiera.stages[0].embed_dim;
+    let some = PatchEmbed::rows_at_once(side) * side * patch;
+    let padding = wide * (input + padded) + converted(padded);
+    let patch_embed = padding.max(padded + wide * first + some);
     let blocks = hiera.blocks();
     let blocks = blocks.iter().map(|block| {
         let parts = Parts::new(block, attention, on_gpu);
