@@ -157,12 +157,18 @@ namespace SamMm
     /// <summary>A cache of the context.</summary>
     public enum SamCache
     {
-        /// <summary>What the image encoder made, by image and model.</summary>
+        /// <summary>What the image encoder made, by image and model: on the device and in host memory together.</summary>
         Embedding = 0,
         /// <summary>What the mask decoder made, by image, model and prompt.</summary>
         Prediction = 1,
         /// <summary>Images processed for display.</summary>
         Image = 2,
+        /// <summary>Image embeddings on the device; empty where it has no memory of its own.</summary>
+        EmbeddingDevice = 3,
+        /// <summary>Image embeddings in host memory.</summary>
+        EmbeddingHost = 4,
+        /// <summary>Image embeddings on disk.</summary>
+        EmbeddingDisk = 5,
     }
 
     /// <summary>What a cache holds and how well it serves.</summary>

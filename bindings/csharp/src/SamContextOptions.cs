@@ -30,6 +30,24 @@ namespace SamMm
         /// <summary>Most bytes of image embeddings kept; default 1 GiB.</summary>
         public long? EmbeddingCacheBytes { get; set; }
 
+        /// <summary>Most image embeddings kept on the device, and in host memory each; by default their bytes alone count.</summary>
+        public long? EmbeddingCacheEntries { get; set; }
+
+        /// <summary>Most bytes of embeddings kept in host memory of those that left the device; default 1 GiB.</summary>
+        public long? EmbeddingHostBytes { get; set; }
+
+        /// <summary>Folder in which embeddings are kept for later sessions; null (default) for none. May be shared.</summary>
+        public string EmbeddingDiskFolder { get; set; }
+
+        /// <summary>Most bytes of files in it; default 8 GiB.</summary>
+        public long? EmbeddingDiskBytes { get; set; }
+
+        /// <summary>Most files in it; default 100000.</summary>
+        public long? EmbeddingDiskEntries { get; set; }
+
+        /// <summary>Whether embeddings are kept in half precision beside the device, in half the bytes; default false.</summary>
+        public bool? EmbeddingCompress { get; set; }
+
         /// <summary>Most bytes of predictions kept; default 64 MiB.</summary>
         public long? PredictionCacheBytes { get; set; }
 
@@ -56,6 +74,16 @@ namespace SamMm
             if (AllowTf32 != null) options.allow_tf32 = AllowTf32.Value ? 1u : 0u;
             options.embedding_cache_bytes =
                 Status.Bytes(EmbeddingCacheBytes, options.embedding_cache_bytes, nameof(EmbeddingCacheBytes));
+            options.embedding_cache_entries =
+                Status.Bytes(EmbeddingCacheEntries, options.embedding_cache_entries, nameof(EmbeddingCacheEntries));
+            options.embedding_host_bytes =
+                Status.Bytes(EmbeddingHostBytes, options.embedding_host_bytes, nameof(EmbeddingHostBytes));
+            options.embedding_disk_folder = memory.Text(EmbeddingDiskFolder);
+            options.embedding_disk_bytes =
+                Status.Bytes(EmbeddingDiskBytes, options.embedding_disk_bytes, nameof(EmbeddingDiskBytes));
+            options.embedding_disk_entries =
+                Status.Bytes(EmbeddingDiskEntries, options.embedding_disk_entries, nameof(EmbeddingDiskEntries));
+            if (EmbeddingCompress != null) options.embedding_compress = EmbeddingCompress.Value ? 1u : 0u;
             options.prediction_cache_bytes =
                 Status.Bytes(PredictionCacheBytes, options.prediction_cache_bytes, nameof(PredictionCacheBytes));
             if (PredictionCacheEntries != null)

@@ -20,6 +20,21 @@ namespace SamMm
         Cpu = 4,
     }
 
+    /// <summary>Where the embedding of an image was when it was needed.</summary>
+    public enum SamEmbeddingSource
+    {
+        /// <summary>None was needed: the prediction had been kept.</summary>
+        None = 0,
+        /// <summary>Nowhere: the image was encoded.</summary>
+        Encoded = 1,
+        /// <summary>In the memory of the device.</summary>
+        Device = 2,
+        /// <summary>In host memory.</summary>
+        Host = 3,
+        /// <summary>On disk.</summary>
+        Disk = 4,
+    }
+
     /// <summary>The masks of one prediction, object after object. May be used from many threads at once.</summary>
     public sealed unsafe class SamResult : IDisposable
     {
@@ -42,6 +57,7 @@ namespace SamMm
             Precision = (SamPrecision)info.precision;
             ChunkedAttention = info.chunked_attention != 0;
             RecoveredBy = (SamRecoveryRung)info.recovered_by;
+            EmbeddingSource = (SamEmbeddingSource)info.embedding_source;
             var masks = new SamMask[info.num_masks];
             for (int i = 0; i < masks.Length; i++) masks[i] = new SamMask(this, i);
             Masks = masks;
@@ -70,6 +86,9 @@ namespace SamMm
 
         /// <summary>Whether the same had been predicted before, so that nothing was computed.</summary>
         public bool PredictionReused { get; }
+
+        /// <summary>Where the embedding was when it was needed.</summary>
+        public SamEmbeddingSource EmbeddingSource { get; }
 
         /// <summary>Milliseconds that encoding the image took; 0 when reused.</summary>
         public double EncodeMs { get; }
@@ -137,6 +156,19 @@ namespace SamMm
 
         /// <summary>IoU with the object that the model predicts for the mask.</summary>
         public float Score => Info().score;
+
+        /// <summary>
+        /// How sure the model is that the prompts point at an object at all, as a logit: above 0 for yes. Null for models that do
+        /// not tell (SAM, MobileSAM).
+        /// </summary>
+        public float? ObjectScore
+        {
+            get
+            {
+                sam_mm_mask_info info = Info();
+                return info.has_object_score != 0 ? info.object_score : (float?)null;
+            }
+        }
 
         /// <summary>Pixels of the mask at the size of the image.</summary>
         public long Area => (long)Info().area;
@@ -225,13 +257,7 @@ namespace SamMm
         {
             using (HandleUse use = result.Handle.Use())
             {
-                sam_mm_polygon_options options;
-                Status.Check(
-                    NativeMethods.sam_mm_polygon_options_init(&options, (uint)sizeof(sam_mm_polygon_options)), null);
-                options.tolerance = tolerance;
-                options.min_area = Status.Bytes(minArea, 0, nameof(minArea));
-                options.connectivity =
-                    diagonal ? NativeMethods.SAM_MM_CONNECTIVITY_8 : NativeMethods.SAM_MM_CONNECTIVITY_4;
+                sam_mm_polygon_options options = SamRing.Options(tolerance, minArea, diagonal);
                 var polygons = new sam_mm_polygons { struct_size = (uint)sizeof(sam_mm_polygons) };
                 sam_mm_error* error;
                 int status = NativeMethods.sam_mm_result_polygons(
@@ -294,6 +320,16 @@ namespace SamMm
 
         /// <summary>Null for an outer outline, else the number of the ring in which this one is a hole.</summary>
         public int? Parent { get; }
+
+        internal static sam_mm_polygon_options Options(double tolerance, long minArea, bool diagonal)
+        {
+            sam_mm_polygon_options options;
+            Status.Check(NativeMethods.sam_mm_polygon_options_init(&options, (uint)sizeof(sam_mm_polygon_options)), null);
+            options.tolerance = tolerance;
+            options.min_area = Status.Bytes(minArea, 0, nameof(minArea));
+            options.connectivity = diagonal ? NativeMethods.SAM_MM_CONNECTIVITY_8 : NativeMethods.SAM_MM_CONNECTIVITY_4;
+            return options;
+        }
 
         internal static SamRing[] Copy(sam_mm_polygons polygons)
         {

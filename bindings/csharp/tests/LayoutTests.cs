@@ -76,7 +76,8 @@ namespace SamMm.Tests
         {
             SameNumbers<SamStatus>("SAM_MM_ERR_", NativeMethods.SAM_MM_ERR_INTERNAL + 1, "SAM_MM_OK");
             SameNumbers<SamPixelFormat>("SAM_MM_FORMAT_", 5);
-            SameNumbers<SamCache>("SAM_MM_CACHE_", 3);
+            SameNumbers<SamCache>("SAM_MM_CACHE_", 6);
+            SameNumbers<SamEmbeddingSource>("SAM_MM_EMBEDDING_", 5);
             SameNumbers<SamPrecision>("SAM_MM_PRECISION_", 3);
             SameNumbers<SamInterpolation>("SAM_MM_INTERPOLATION_", 4);
             SameNumbers<SamLogLevel>("SAM_MM_LOG_", 4);

@@ -3,7 +3,6 @@ using System.Collections.Generic;
 using System.Globalization;
 using System.IO;
 using System.Linq;
-using System.Threading.Tasks;
 using SamMm;
 
 namespace Annotator
@@ -113,7 +112,6 @@ namespace Annotator
     {
         private readonly SamContext context;
         private readonly SamModel model;
-        private readonly Dictionary<string, Task> prefetched = new Dictionary<string, Task>();
 
         /// <summary>The prompt after each change; undoing takes the last one away.</summary>
         private readonly Stack<SamPrompt> prompts = new Stack<SamPrompt>();
@@ -143,7 +141,7 @@ namespace Annotator
         {
             Picture picture = Picture.Read(file);
             using (SamImage next = context.CreateImage(picture.Rgb, picture.Width, picture.Height))
-                prefetched[file] = model.EncodeAsync(next);
+                model.Prefetch(next);
         }
 
         public string Change(Action<SamPrompt> change)
@@ -180,9 +178,10 @@ namespace Annotator
 
         public string Memory()
         {
-            int running = prefetched.Values.Count(task => !task.IsCompleted);
+            SamPrefetchInfo prefetching = context.DescribePrefetch();
             SamCacheInfo kept = context.DescribeCache(SamCache.Embedding);
-            return context.GetMemoryInfo().Text + "; " + kept.Entries + " pictures prepared, " + running + " in work";
+            return context.GetMemoryInfo().Text + "; " + kept.Entries + " pictures prepared, "
+                + (prefetching.Queued + (prefetching.IsRunning ? 1 : 0)) + " in work " + prefetching.Reason;
         }
 
         private SamResult Predict(SamPrompt prompt)

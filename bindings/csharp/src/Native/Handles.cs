@@ -111,4 +111,17 @@ namespace SamMm.Native
             return true;
         }
     }
+
+    internal sealed unsafe class MaskSetHandle : NativeHandle
+    {
+        public MaskSetHandle(sam_mm_mask_set* value) : base((IntPtr)value)
+        {
+        }
+
+        protected override bool ReleaseHandle()
+        {
+            NativeMethods.sam_mm_mask_set_free((sam_mm_mask_set*)handle);
+            return true;
+        }
+    }
 }

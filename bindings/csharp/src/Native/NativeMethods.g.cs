@@ -14,7 +14,8 @@ namespace SamMm.Native
         const string __DllName = "sam_mm";
 
         /// <summary>
-        /// Image embeddings: what the image encoder made, by image and model.
+        /// Image embeddings in memory: what the image encoder made, by image and model, on the device and in host memory
+        /// together. `hits` counts those found on disk as well: a miss is an encoding.
         /// </summary>
         internal const uint SAM_MM_CACHE_EMBEDDING = 0;
         /// <summary>
@@ -25,6 +26,19 @@ namespace SamMm.Native
         /// Images processed for display.
         /// </summary>
         internal const uint SAM_MM_CACHE_IMAGE = 2;
+        /// <summary>
+        /// Image embeddings on the device, which is asked first. Empty where the device has no memory of its own.
+        /// </summary>
+        internal const uint SAM_MM_CACHE_EMBEDDING_DEVICE = 3;
+        /// <summary>
+        /// Image embeddings in host memory, which is asked when the device has none, what waits to be written to disk included.
+        /// </summary>
+        internal const uint SAM_MM_CACHE_EMBEDDING_HOST = 4;
+        /// <summary>
+        /// Image embeddings on disk, asked last: what this process knows of the folder, which others may use as well. Empty
+        /// without `embedding_disk_folder`.
+        /// </summary>
+        internal const uint SAM_MM_CACHE_EMBEDDING_DISK = 5;
         /// <summary>
         /// The source pixel under the centre of the output pixel.
         /// </summary>
@@ -97,6 +111,10 @@ namespace SamMm.Native
         /// A job of `sam_mm_job_submit_process`.
         /// </summary>
         internal const uint SAM_MM_JOB_KIND_PROCESS = 3;
+        /// <summary>
+        /// A job of `sam_mm_job_submit_everything`.
+        /// </summary>
+        internal const uint SAM_MM_JOB_KIND_EVERYTHING = 4;
         /// <summary>
         /// It waits for a thread, or for its turn with the model.
         /// </summary>
@@ -278,6 +296,26 @@ namespace SamMm.Native
         /// </summary>
         internal const uint SAM_MM_PRECISION_BF16 = 2;
         /// <summary>
+        /// It does not rest.
+        /// </summary>
+        internal const uint SAM_MM_PREFETCH_NOT_PAUSED = 0;
+        /// <summary>
+        /// Device memory is at the warning threshold.
+        /// </summary>
+        internal const uint SAM_MM_PREFETCH_PAUSED_DEVICE = 1;
+        /// <summary>
+        /// Host memory is at its threshold.
+        /// </summary>
+        internal const uint SAM_MM_PREFETCH_PAUSED_HOST = 2;
+        /// <summary>
+        /// How full memory is could not be had.
+        /// </summary>
+        internal const uint SAM_MM_PREFETCH_PAUSED_UNKNOWN = 3;
+        /// <summary>
+        /// Its half of the embedding cache holds images that have not been used yet.
+        /// </summary>
+        internal const uint SAM_MM_PREFETCH_PAUSED_CACHE = 4;
+        /// <summary>
         /// Progress of a call that somebody waits in.
         /// </summary>
         internal const uint SAM_MM_PROGRESS_CALL = 0;
@@ -289,6 +327,26 @@ namespace SamMm.Native
         /// Progress of prefetching; `progress` is the done part of the queue.
         /// </summary>
         internal const uint SAM_MM_PROGRESS_PREFETCH = 2;
+        /// <summary>
+        /// No embedding was needed: the prediction had been kept.
+        /// </summary>
+        internal const uint SAM_MM_EMBEDDING_NONE = 0;
+        /// <summary>
+        /// Nowhere: this prediction encoded the image.
+        /// </summary>
+        internal const uint SAM_MM_EMBEDDING_ENCODED = 1;
+        /// <summary>
+        /// In the memory of the device.
+        /// </summary>
+        internal const uint SAM_MM_EMBEDDING_DEVICE = 2;
+        /// <summary>
+        /// In host memory.
+        /// </summary>
+        internal const uint SAM_MM_EMBEDDING_HOST = 3;
+        /// <summary>
+        /// On disk.
+        /// </summary>
+        internal const uint SAM_MM_EMBEDDING_DISK = 4;
         /// <summary>
         /// Memory did not run out.
         /// </summary>
@@ -411,13 +469,25 @@ namespace SamMm.Native
         /// <summary>
         /// Drops everything that a cache holds. What is in use stays usable until its user is done: embeddings of running
         /// predictions, display images that are not freed. `freed`, which may be NULL, receives the bytes that were given back at
-        /// once. [any thread]
+        /// once. Embeddings are dropped from the tiers named and moved to no other: `SAM_MM_CACHE_EMBEDDING` leaves those on disk,
+        /// where the next use finds them, `SAM_MM_CACHE_EMBEDDING_DISK` deletes the files, those of other models and processes
+        /// included. [any thread]
         ///
         /// Requires:
         /// `freed` and `error` are NULL or valid places.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "sam_mm_cache_clear", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern int sam_mm_cache_clear(sam_mm_context* context, uint cache, ulong* freed, sam_mm_error** error);
+
+        /// <summary>
+        /// `sam_mm_cache_clear`, but for what belongs to the picture of `image`: its embeddings, its predictions. Images processed
+        /// for display are known by their pixels, so that of an image with a `content_id` they are dropped. [any thread]
+        ///
+        /// Requires:
+        /// `freed` and `error` are NULL or valid places.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_cache_clear_except", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_cache_clear_except(sam_mm_context* context, uint cache, sam_mm_image* image, ulong* freed, sam_mm_error** error);
 
         /// <summary>
         /// Fills options with their defaults; `struct_size` is `sizeof(sam_mm_options)`. [any thread]
@@ -442,7 +512,8 @@ namespace SamMm.Native
         /// <summary>
         /// Destroys a context. Its jobs are cancelled, and waited for until they have ended; their handles stay valid. Models, images
         /// and results made from it stay usable until they are freed themselves; what they
-        /// share is freed with the last of them. When this returns, no callback of the context runs or will run. NULL and
+        /// share is freed with the last of them. Waits, up to ten seconds, for embeddings that are still to be written to
+        /// `embedding_disk_folder`. When this returns, no callback of the context runs or will run. NULL and
         /// contexts destroyed before are ignored. Not to be called from a callback of this context. [any thread]
         /// </summary>
         [DllImport(__DllName, EntryPoint = "sam_mm_destroy", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
@@ -594,6 +665,80 @@ namespace SamMm.Native
         internal static extern byte* sam_mm_status_name(int status);
 
         /// <summary>
+        /// Fills options with their defaults; `struct_size` is `sizeof(sam_mm_everything_options)`. [any thread]
+        ///
+        /// Requires:
+        /// `options` points to `struct_size` writable bytes.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_everything_options_init", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_everything_options_init(sam_mm_everything_options* options, uint struct_size);
+
+        /// <summary>
+        /// Finds everything in an image: masks around a grid of points, the good ones, each once, in the order of the official
+        /// generators. `options` may be NULL for defaults. Encodes the image first if this model has not seen it yet. It takes long: a
+        /// thousand points are decoded. `sam_mm_job_submit_everything` does the same in the background. Refused from inside a
+        /// callback. [any thread]
+        ///
+        /// Requires:
+        /// `options` is NULL or valid for its `struct_size`, its arrays for the counts given, and its callback may be called with
+        /// its `user_data`; `masks` and `error` are NULL or valid places.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_image_segment_everything", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_image_segment_everything(sam_mm_image* image, sam_mm_model* model, sam_mm_everything_options* options, sam_mm_mask_set** masks, sam_mm_error** error);
+
+        /// <summary>
+        /// Tells what a set holds. [any thread]
+        ///
+        /// Requires:
+        /// `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_mask_set_describe", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_mask_set_describe(sam_mm_mask_set* masks, sam_mm_mask_set_info* info, sam_mm_error** error);
+
+        /// <summary>
+        /// Tells the figures of a mask. [any thread]
+        ///
+        /// Requires:
+        /// `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_mask_set_mask_info", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_mask_set_mask_info(sam_mm_mask_set* masks, uint mask_index, sam_mm_found_mask_info* info, sam_mm_error** error);
+
+        /// <summary>
+        /// Gives a mask as COCO run-length encoding, of the whole image. Made the first time, then kept. [any thread]
+        ///
+        /// Requires:
+        /// `rle` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_mask_set_rle", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_mask_set_rle(sam_mm_mask_set* masks, uint mask_index, sam_mm_rle* rle, sam_mm_error** error);
+
+        /// <summary>
+        /// Writes a mask at the size of the image into the caller's memory, as `sam_mm_result_bitmask_copy`. [any thread]
+        ///
+        /// Requires:
+        /// `data` points to `data_len` writable bytes; `error` is NULL or a valid place.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_mask_set_bitmask_copy", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_mask_set_bitmask_copy(sam_mm_mask_set* masks, uint mask_index, uint on_value, byte* data, ulong data_len, ulong row_stride, sam_mm_error** error);
+
+        /// <summary>
+        /// Gives the outlines of a mask, as `sam_mm_result_polygons`. [any thread]
+        ///
+        /// Requires:
+        /// `options` is NULL or valid for its `struct_size`; `polygons` points to a struct whose `struct_size` is set; `error`
+        /// is NULL or a valid place.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_mask_set_polygons", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_mask_set_polygons(sam_mm_mask_set* masks, uint mask_index, sam_mm_polygon_options* options, sam_mm_polygons* polygons, sam_mm_error** error);
+
+        /// <summary>
+        /// Frees a set and everything borrowed from it. NULL and sets freed before are ignored. [any thread]
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_mask_set_free", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern void sam_mm_mask_set_free(sam_mm_mask_set* masks);
+
+        /// <summary>
         /// Fills a description with its defaults; `struct_size` is `sizeof(sam_mm_image_desc)`. [any thread]
         ///
         /// Requires:
@@ -679,6 +824,18 @@ namespace SamMm.Native
         internal static extern int sam_mm_job_submit_process(sam_mm_image* image, sam_mm_display_options* options, sam_mm_job_options* job_options, sam_mm_job** job, sam_mm_error** error);
 
         /// <summary>
+        /// Submits what `sam_mm_image_segment_everything` does. The options are checked and copied; model and image may be freed
+        /// afterwards. Its `on_step` is called on a thread of the context. The masks come from `sam_mm_job_take_mask_set`.
+        /// [any thread]
+        ///
+        /// Requires:
+        /// As for `sam_mm_image_segment_everything` and `sam_mm_job_submit_model_load`; `on_step` may be called until the job has
+        /// ended.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_job_submit_everything", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_job_submit_everything(sam_mm_model* model, sam_mm_image* image, sam_mm_everything_options* options, sam_mm_job_options* job_options, sam_mm_job** job, sam_mm_error** error);
+
+        /// <summary>
         /// Tells where a job is. Never waits, also in callbacks. [any thread]
         ///
         /// Requires:
@@ -758,6 +915,15 @@ namespace SamMm.Native
         /// </summary>
         [DllImport(__DllName, EntryPoint = "sam_mm_job_take_display", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern int sam_mm_job_take_display(sam_mm_job* job, sam_mm_display** display, sam_mm_error** error);
+
+        /// <summary>
+        /// Takes the masks of an everything job; as `sam_mm_job_take_result`. [any thread]
+        ///
+        /// Requires:
+        /// `masks` and `error` are NULL or valid places.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_job_take_mask_set", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_job_take_mask_set(sam_mm_job* job, sam_mm_mask_set** masks, sam_mm_error** error);
 
         /// <summary>
         /// Frees a job, and a result that was not taken. One that has not ended is cancelled and not waited for. Its callback is not
@@ -947,6 +1113,50 @@ namespace SamMm.Native
         internal static extern int sam_predict(sam_mm_model* model, sam_mm_image* image, sam_mm_predict_request* request, sam_mm_result** result, sam_mm_error** error);
 
         /// <summary>
+        /// Asks for an image to be encoded before somebody clicks on it; images of a larger `priority` go first, and among equals
+        /// those that were added first. Adding one that waits changes its priority and nothing else. The image may be freed
+        /// afterwards: the queue holds its pixels until they are encoded. Freeing the model takes its images out of the queue.
+        ///
+        /// One thread encodes them, and gives way to every other call and job, within the encoding too. It rests while memory is
+        /// full, and does not make anybody give memory back: an image for which memory is too short is dropped, and encoded when it
+        /// is clicked on. Images that were not used yet take at most half of the embedding cache. Never waits, also in callbacks.
+        /// [any thread]
+        ///
+        /// Requires:
+        /// `error` is NULL or a valid place.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_prefetch_add", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_prefetch_add(sam_mm_model* model, sam_mm_image* image, int priority, sam_mm_error** error);
+
+        /// <summary>
+        /// Takes an image out of the queue, or stops encoding it; nothing for one that is in neither. Never waits, also in callbacks.
+        /// [any thread]
+        ///
+        /// Requires:
+        /// `error` is NULL or a valid place.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_prefetch_remove", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_prefetch_remove(sam_mm_model* model, sam_mm_image* image, sam_mm_error** error);
+
+        /// <summary>
+        /// Takes everything out of the queue and stops encoding for it. Never waits, also in callbacks. [any thread]
+        ///
+        /// Requires:
+        /// `error` is NULL or a valid place.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_prefetch_clear", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_prefetch_clear(sam_mm_context* context, sam_mm_error** error);
+
+        /// <summary>
+        /// Tells what prefetching is at. Never waits, also in callbacks. [any thread]
+        ///
+        /// Requires:
+        /// `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "sam_mm_prefetch_describe", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int sam_mm_prefetch_describe(sam_mm_context* context, sam_mm_prefetch_info* info, sam_mm_error** error);
+
+        /// <summary>
         /// Sends the progress of a context to a callback; NULL removes the one there is. When this function returns, the former
         /// callback is not running any more and its `user_data` may be freed; so it cannot be called from inside a callback.
         /// Progress also goes to the queue of `sam_mm_progress_poll`; what a callback itself causes goes there alone. [any thread]
@@ -997,7 +1207,8 @@ namespace SamMm.Native
 
         /// <summary>
         /// Gives the low-resolution logits of a mask: `mask_size * mask_size` values, row by row, borrowed until the result is
-        /// freed. Made to be the `mask_input` of a later prompt. [any thread]
+        /// freed. Made to be the `mask_input` of a later prompt. Of SAM 2 they are held to ±32, as its official predictor returns
+        /// them; its masks are made of what they were before. [any thread]
         ///
         /// Requires:
         /// `logits`, `logits_len` and `error` are NULL or valid places; `logits_len` may be NULL.
@@ -1165,7 +1376,8 @@ namespace SamMm.Native
         /// </summary>
         public uint allow_tf32;
         /// <summary>
-        /// Most bytes of image embeddings kept for coming back to an image (one of SAM is 4 MiB); default 1 GiB.
+        /// Most bytes of image embeddings kept for coming back to an image (one of SAM is 4 MiB) on the device, or in host
+        /// memory where the device has none of its own; default 1 GiB.
         /// </summary>
         public ulong embedding_cache_bytes;
         /// <summary>
@@ -1193,6 +1405,37 @@ namespace SamMm.Native
         /// Most of them that are kept; default 10. 0 keeps none.
         /// </summary>
         public ulong image_cache_entries;
+        /// <summary>
+        /// Most bytes of image embeddings kept in host memory of those that left the device; default 1 GiB. 0 keeps none.
+        /// </summary>
+        public ulong embedding_host_bytes;
+        /// <summary>
+        /// Most image embeddings kept on the device, and in host memory each; default `UINT64_MAX`: their bytes alone count.
+        /// </summary>
+        public ulong embedding_cache_entries;
+        /// <summary>
+        /// Folder in which image embeddings are kept for later sessions, which need not exist yet; NULL (default) for none.
+        /// Shared safely by several contexts and processes; a folder `sam_mm_embeddings_v1` is made in it, and nothing beside that
+        /// is touched. A `content_id` that is used with it must mean the same picture to all who share the folder.
+        /// </summary>
+        public byte* embedding_disk_folder;
+        /// <summary>
+        /// Most bytes of files in it; default 8 GiB.
+        /// </summary>
+        public ulong embedding_disk_bytes;
+        /// <summary>
+        /// Most files in it; default 100000.
+        /// </summary>
+        public ulong embedding_disk_entries;
+        /// <summary>
+        /// Non-zero: image embeddings are kept in half precision, in host memory beside a device and on disk, in half the
+        /// bytes and no longer bit for bit; see docs/caching.md. Default 0.
+        /// </summary>
+        public uint embedding_compress;
+        /// <summary>
+        /// Zero; for later use.
+        /// </summary>
+        public uint reserved_2;
     }
 
     /// <summary>
@@ -1350,6 +1593,242 @@ namespace SamMm.Native
     [StructLayout(LayoutKind.Sequential)]
     internal unsafe partial struct sam_mm_error
     {
+    }
+
+    /// <summary>
+    /// Masks that were found in an image, numbered from 0. They are held as runs, and made into other forms when asked for. What
+    /// is borrowed from it stays valid until it is freed. May be used from many threads at once.
+    /// </summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe partial struct sam_mm_mask_set
+    {
+    }
+
+    /// <summary>
+    /// Where a segmentation of everything stands.
+    /// </summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe partial struct sam_mm_everything_step
+    {
+        /// <summary>
+        /// `sizeof(sam_mm_everything_step)`.
+        /// </summary>
+        public uint struct_size;
+        /// <summary>
+        /// The crop that is looked at, counted from 0, which is the whole image.
+        /// </summary>
+        public uint crop_index;
+        /// <summary>
+        /// Crops there are.
+        /// </summary>
+        public uint num_crops;
+        /// <summary>
+        /// Masks that the batch gave, those of `masks`.
+        /// </summary>
+        public uint num_masks;
+        /// <summary>
+        /// Points decoded so far.
+        /// </summary>
+        public ulong points_done;
+        /// <summary>
+        /// Points there are.
+        /// </summary>
+        public ulong points_total;
+        /// <summary>
+        /// The done part of all, 0 to 1; never falls.
+        /// </summary>
+        public double fraction;
+        /// <summary>
+        /// The masks that the batch gave, valid until the callback returns; NULL when it gave none. They have passed every filter,
+        /// but one may still go because another is nearly the same and better. Those that stay have the same `id` in the end,
+        /// and are the same but for regions that are removed (`min_mask_region_area`).
+        /// </summary>
+        public sam_mm_mask_set* masks;
+    }
+
+    /// <summary>
+    /// How everything is looked for: the parameters of the official generators by their names there, and their defaults. Fill it
+    /// with `sam_mm_everything_options_init`, then change what should differ.
+    /// </summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe partial struct sam_mm_everything_options
+    {
+        /// <summary>
+        /// `sizeof(sam_mm_everything_options)`.
+        /// </summary>
+        public uint struct_size;
+        /// <summary>
+        /// Points along each side of the grid, 1 to 1024; default 32. Not used with `point_grids`.
+        /// </summary>
+        public uint points_per_side;
+        /// <summary>
+        /// Points decoded at once, 1 to 1024; fewer where memory is short. Default 64.
+        /// </summary>
+        public uint points_per_batch;
+        /// <summary>
+        /// Layers of crops besides the whole image, 0 (default) to 5; layer n has `4^n` crops, each of which is encoded.
+        /// </summary>
+        public uint crop_n_layers;
+        /// <summary>
+        /// The grid of layer n has `points_per_side / factor^n` points a side; default 1.
+        /// </summary>
+        public uint crop_n_points_downscale_factor;
+        /// <summary>
+        /// Non-zero (default): several masks for each point. 0: one.
+        /// </summary>
+        public uint multimask;
+        /// <summary>
+        /// Non-zero: each mask is given to the model once more for one better mask. Default 0.
+        /// </summary>
+        public uint use_m2m;
+        /// <summary>
+        /// Grids at `point_grids`: 0 (default), or `crop_n_layers + 1`.
+        /// </summary>
+        public uint num_point_grids;
+        /// <summary>
+        /// Masks stay whose predicted IoU is above this; 0: all do. Below 0 (default): what the model's family has, 0.88 for SAM
+        /// and MobileSAM and 0.8 for SAM 2.
+        /// </summary>
+        public double pred_iou_thresh;
+        /// <summary>
+        /// Masks stay whose stability score is not below this; 0: all do. Default 0.95.
+        /// </summary>
+        public double stability_score_thresh;
+        /// <summary>
+        /// By how much the threshold of the logits is moved up and down for the stability score; default 1.
+        /// </summary>
+        public double stability_score_offset;
+        /// <summary>
+        /// Logits above this are the mask; default 0.
+        /// </summary>
+        public double mask_threshold;
+        /// <summary>
+        /// Of two masks of a crop whose boxes have a greater IoU the better one stays; default 0.7.
+        /// </summary>
+        public double box_nms_thresh;
+        /// <summary>
+        /// Of two masks of different crops whose boxes have a greater IoU that of the smaller crop stays; default 0.7.
+        /// </summary>
+        public double crop_nms_thresh;
+        /// <summary>
+        /// How far crops overlap, as a share of the image's shorter side, 0 to less than 1; default 512/1500.
+        /// </summary>
+        public double crop_overlap_ratio;
+        /// <summary>
+        /// Regions and holes that are smaller are removed; 0 (default): none. In pixels of the image with SAM and MobileSAM, in
+        /// cells of the low-resolution logits with SAM 2, as in the official generators.
+        /// </summary>
+        public ulong min_mask_region_area;
+        /// <summary>
+        /// Own points instead of grids, or NULL (default): x and y of each as fractions of the image or crop, 0 to 1; first those
+        /// for the whole image, then those for each layer of crops.
+        /// </summary>
+        public double* point_grids;
+        /// <summary>
+        /// `num_point_grids` numbers: the points of each grid.
+        /// </summary>
+        public uint* point_grid_sizes;
+        /// <summary>
+        /// Told each step; NULL (default) for nobody.
+        /// </summary>
+        public void* on_step;
+        /// <summary>
+        /// Passed to `on_step`.
+        /// </summary>
+        public void* user_data;
+    }
+
+    /// <summary>
+    /// What a set of masks holds, and what it took.
+    /// </summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe partial struct sam_mm_mask_set_info
+    {
+        /// <summary>
+        /// `sizeof(sam_mm_mask_set_info)`.
+        /// </summary>
+        public uint struct_size;
+        /// <summary>
+        /// Masks.
+        /// </summary>
+        public uint num_masks;
+        /// <summary>
+        /// Columns of the image, and of the masks.
+        /// </summary>
+        public uint width;
+        /// <summary>
+        /// Rows of the image, and of the masks.
+        /// </summary>
+        public uint height;
+        /// <summary>
+        /// Images that were looked at: the whole one and crops.
+        /// </summary>
+        public uint num_crops;
+        /// <summary>
+        /// The smallest number of points that a batch was cut down to for want of memory; 0 when none was.
+        /// </summary>
+        public uint reduced_batch;
+        /// <summary>
+        /// Points that were decoded.
+        /// </summary>
+        public ulong num_points;
+        /// <summary>
+        /// Batches they were decoded in.
+        /// </summary>
+        public ulong num_batches;
+        /// <summary>
+        /// Masks that passed the filters before duplicates went.
+        /// </summary>
+        public ulong num_candidates;
+        /// <summary>
+        /// Most bytes of host memory that the logits of a batch and the masks took together.
+        /// </summary>
+        public ulong peak_bytes;
+    }
+
+    /// <summary>
+    /// One mask of a set in figures.
+    /// </summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe partial struct sam_mm_found_mask_info
+    {
+        /// <summary>
+        /// `sizeof(sam_mm_found_mask_info)`.
+        /// </summary>
+        public uint struct_size;
+        /// <summary>
+        /// Layer of the crop it was found in; 0 is the whole image.
+        /// </summary>
+        public uint crop_layer;
+        /// <summary>
+        /// Its number among all that were found, in that order: what it is called in the steps told on the way.
+        /// </summary>
+        public ulong id;
+        /// <summary>
+        /// Pixels of the mask.
+        /// </summary>
+        public ulong area;
+        /// <summary>
+        /// x0, y0, x1, y1 around the mask, in the form of a prompt's box: x1 and y1 are one past the last pixel. Zeros for an
+        /// empty mask.
+        /// </summary>
+        public fixed float bounding_box[4];
+        /// <summary>
+        /// IoU with the object that the model predicts for the mask.
+        /// </summary>
+        public float predicted_iou;
+        /// <summary>
+        /// How little the mask changes with the threshold of its logits, 0 to 1.
+        /// </summary>
+        public float stability_score;
+        /// <summary>
+        /// x and y of the point it was found with.
+        /// </summary>
+        public fixed float point[2];
+        /// <summary>
+        /// x0, y0, x1, y1 of the crop it was found in, one past the last pixel.
+        /// </summary>
+        public fixed float crop_box[4];
     }
 
     /// <summary>
@@ -2031,6 +2510,50 @@ namespace SamMm.Native
     }
 
     /// <summary>
+    /// What prefetching is at. Counts are since the context was made.
+    /// </summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe partial struct sam_mm_prefetch_info
+    {
+        /// <summary>
+        /// `sizeof(sam_mm_prefetch_info)`.
+        /// </summary>
+        public uint struct_size;
+        /// <summary>
+        /// `SAM_MM_PREFETCH_…`: why it rests, though images are waiting. New reasons may come.
+        /// </summary>
+        public uint paused;
+        /// <summary>
+        /// Images that wait.
+        /// </summary>
+        public ulong queued;
+        /// <summary>
+        /// Bytes of their pixels, held for as long as they wait.
+        /// </summary>
+        public ulong queued_bytes;
+        /// <summary>
+        /// 1 while an image is encoded, else 0.
+        /// </summary>
+        public ulong running;
+        /// <summary>
+        /// Images that are encoded now, or were already.
+        /// </summary>
+        public ulong done;
+        /// <summary>
+        /// Images that were dropped: memory was too short, or they failed; the log says why.
+        /// </summary>
+        public ulong skipped;
+        /// <summary>
+        /// Images that were taken out, or whose model was freed.
+        /// </summary>
+        public ulong cancelled;
+        /// <summary>
+        /// Why it rests, for people, with the numbers; empty when it does not. UTF-8; cut at a character when too long.
+        /// </summary>
+        public fixed byte reason[256];
+    }
+
+    /// <summary>
     /// How far something is.
     /// </summary>
     [StructLayout(LayoutKind.Sequential)]
@@ -2151,6 +2674,14 @@ namespace SamMm.Native
         /// Zero; for later use.
         /// </summary>
         public uint reserved;
+        /// <summary>
+        /// `SAM_MM_EMBEDDING_…`: where the embedding was when it was needed.
+        /// </summary>
+        public uint embedding_source;
+        /// <summary>
+        /// Zero; for later use.
+        /// </summary>
+        public uint reserved_2;
     }
 
     /// <summary>
@@ -2184,6 +2715,15 @@ namespace SamMm.Native
         /// Zero; for later use.
         /// </summary>
         public uint reserved;
+        /// <summary>
+        /// How sure the model is that the prompts of this object point at one at all, as a logit: above 0 for yes; the same for
+        /// all masks of an object. 0 when `has_object_score` is.
+        /// </summary>
+        public float object_score;
+        /// <summary>
+        /// 1 for a model that gives object scores (SAM 2 and 2.1), 0 for one that does not (SAM, MobileSAM).
+        /// </summary>
+        public uint has_object_score;
     }
 
     /// <summary>

@@ -7,7 +7,13 @@ public enum SamCache {
     /** What the mask decoder made, by image, model and prompt. */
     PREDICTION(1),
     /** Images processed for display. */
-    IMAGE(2);
+    IMAGE(2),
+    /** Image embeddings on the device; empty where it has no memory of its own. */
+    EMBEDDING_DEVICE(3),
+    /** Image embeddings in host memory. */
+    EMBEDDING_HOST(4),
+    /** Image embeddings on disk. */
+    EMBEDDING_DISK(5);
 
     private final int number;
 

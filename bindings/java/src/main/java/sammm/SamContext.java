@@ -272,6 +272,24 @@ public final class SamContext implements AutoCloseable {
         }
     }
 
+    /** Takes everything out of the queue of prefetching. */
+    public void clearPrefetch() {
+        PointerByReference error = new PointerByReference();
+        try (NativeHandle.Use use = handle.use()) {
+            Call.check(NativeMethods.sam_mm_prefetch_clear(use.pointer(), error), error);
+        }
+    }
+
+    /** What prefetching is at. */
+    public SamPrefetchInfo describePrefetch() {
+        PointerByReference error = new PointerByReference();
+        try (NativeHandle.Use use = handle.use()) {
+            NativeMethods.sam_mm_prefetch_info info = new NativeMethods.sam_mm_prefetch_info();
+            Call.check(NativeMethods.sam_mm_prefetch_describe(use.pointer(), info, error), error);
+            return new SamPrefetchInfo(info);
+        }
+    }
+
     /** What is known about memory. Needs no backend and loads none. */
     public SamMemoryInfo memoryInfo() {
         PointerByReference error = new PointerByReference();

@@ -11,6 +11,12 @@ public final class SamContextOptions {
     private String backendPath;
     private Boolean allowTf32;
     private Long embeddingCacheBytes;
+    private Long embeddingCacheEntries;
+    private Long embeddingHostBytes;
+    private String embeddingDiskFolder;
+    private Long embeddingDiskBytes;
+    private Long embeddingDiskEntries;
+    private Boolean embeddingCompress;
     private Long predictionCacheBytes;
     private Integer predictionCacheEntries;
     private Long imageCacheBytes;
@@ -46,6 +52,42 @@ public final class SamContextOptions {
     /** Most bytes of image embeddings kept; default 1 GiB. */
     public SamContextOptions embeddingCacheBytes(long embeddingCacheBytes) {
         this.embeddingCacheBytes = embeddingCacheBytes;
+        return this;
+    }
+
+    /** Most image embeddings kept on the device, and in host memory each; by default their bytes alone count. */
+    public SamContextOptions embeddingCacheEntries(long embeddingCacheEntries) {
+        this.embeddingCacheEntries = embeddingCacheEntries;
+        return this;
+    }
+
+    /** Most bytes of embeddings kept in host memory of those that left the device; default 1 GiB. */
+    public SamContextOptions embeddingHostBytes(long embeddingHostBytes) {
+        this.embeddingHostBytes = embeddingHostBytes;
+        return this;
+    }
+
+    /** Folder in which embeddings are kept for later sessions; by default none. May be shared. */
+    public SamContextOptions embeddingDiskFolder(String embeddingDiskFolder) {
+        this.embeddingDiskFolder = embeddingDiskFolder;
+        return this;
+    }
+
+    /** Most bytes of files in it; default 8 GiB. */
+    public SamContextOptions embeddingDiskBytes(long embeddingDiskBytes) {
+        this.embeddingDiskBytes = embeddingDiskBytes;
+        return this;
+    }
+
+    /** Most files in it; default 100000. */
+    public SamContextOptions embeddingDiskEntries(long embeddingDiskEntries) {
+        this.embeddingDiskEntries = embeddingDiskEntries;
+        return this;
+    }
+
+    /** Whether embeddings are kept in half precision beside the device, in half the bytes; default false. */
+    public SamContextOptions embeddingCompress(boolean embeddingCompress) {
+        this.embeddingCompress = embeddingCompress;
         return this;
     }
 
@@ -106,6 +148,24 @@ public final class SamContextOptions {
         }
         if (embeddingCacheBytes != null) {
             options.embedding_cache_bytes = Call.notNegative(embeddingCacheBytes, "embeddingCacheBytes");
+        }
+        if (embeddingCacheEntries != null) {
+            options.embedding_cache_entries = Call.notNegative(embeddingCacheEntries, "embeddingCacheEntries");
+        }
+        if (embeddingHostBytes != null) {
+            options.embedding_host_bytes = Call.notNegative(embeddingHostBytes, "embeddingHostBytes");
+        }
+        if (embeddingDiskFolder != null) {
+            options.embedding_disk_folder = borrowed.text(embeddingDiskFolder);
+        }
+        if (embeddingDiskBytes != null) {
+            options.embedding_disk_bytes = Call.notNegative(embeddingDiskBytes, "embeddingDiskBytes");
+        }
+        if (embeddingDiskEntries != null) {
+            options.embedding_disk_entries = Call.notNegative(embeddingDiskEntries, "embeddingDiskEntries");
+        }
+        if (embeddingCompress != null) {
+            options.embedding_compress = embeddingCompress ? 1 : 0;
         }
         if (predictionCacheBytes != null) {
             options.prediction_cache_bytes = Call.notNegative(predictionCacheBytes, "predictionCacheBytes");

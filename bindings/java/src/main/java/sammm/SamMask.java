@@ -38,6 +38,15 @@ public final class SamMask {
         return info().score;
     }
 
+    /**
+     * How sure the model is that the prompts point at an object at all, as a logit: above 0 for yes. Null for models that do not
+     * tell (SAM, MobileSAM).
+     */
+    public Float objectScore() {
+        NativeMethods.sam_mm_mask_info info = info();
+        return info.has_object_score == 0 ? null : (Float) info.object_score;
+    }
+
     /** Pixels of the mask at the size of the image. */
     public long area() {
         return info().area;
@@ -114,12 +123,7 @@ public final class SamMask {
     public List<SamRing> toPolygons(double tolerance, long minArea, boolean diagonal) {
         PointerByReference error = new PointerByReference();
         try (NativeHandle.Use use = result.handle.use()) {
-            NativeMethods.sam_mm_polygon_options options = new NativeMethods.sam_mm_polygon_options();
-            Call.check(NativeMethods.sam_mm_polygon_options_init(options, options.size()), null);
-            options.tolerance = tolerance;
-            options.min_area = Call.notNegative(minArea, "minArea");
-            options.connectivity =
-                    diagonal ? NativeMethods.SAM_MM_CONNECTIVITY_8 : NativeMethods.SAM_MM_CONNECTIVITY_4;
+            NativeMethods.sam_mm_polygon_options options = SamRing.options(tolerance, minArea, diagonal);
             NativeMethods.sam_mm_polygons polygons = new NativeMethods.sam_mm_polygons();
             Call.check(NativeMethods.sam_mm_result_polygons(use.pointer(), index, options, polygons, error), error);
             return SamRing.copy(polygons);

@@ -104,6 +104,52 @@ public final class SamModel implements AutoCloseable {
         }
     }
 
+    /**
+     * Has an image encoded before somebody clicks on it, giving way to everything else; larger priorities first. The image may
+     * be closed afterwards. Never waits.
+     */
+    public void prefetch(SamImage image, int priority) {
+        PointerByReference error = new PointerByReference();
+        try (NativeHandle.Use model = handle.use(); NativeHandle.Use picture = image.handle.use()) {
+            Call.check(NativeMethods.sam_mm_prefetch_add(model.pointer(), picture.pointer(), priority, error), error);
+        }
+    }
+
+    /** Takes an image out of the queue, or stops encoding it. */
+    public void cancelPrefetch(SamImage image) {
+        PointerByReference error = new PointerByReference();
+        try (NativeHandle.Use model = handle.use(); NativeHandle.Use picture = image.handle.use()) {
+            Call.check(NativeMethods.sam_mm_prefetch_remove(model.pointer(), picture.pointer(), error), error);
+        }
+    }
+
+    /** Finds everything in an image: masks around a grid of points, the good ones, each once. It takes long. */
+    public SamMaskSet segmentEverything(SamImage image, SamEverythingOptions options) {
+        PointerByReference masks = new PointerByReference();
+        PointerByReference error = new PointerByReference();
+        try (NativeHandle.Use model = handle.use(); NativeHandle.Use picture = image.handle.use()) {
+            int status = NativeMethods.sam_mm_image_segment_everything(
+                    picture.pointer(), model.pointer(), options.toNative(), masks, error);
+            Call.check(status, error);
+        }
+        return new SamMaskSet(masks.getValue());
+    }
+
+    /** Finds everything in an image on a thread of the library. */
+    public CompletableFuture<SamMaskSet> segmentEverythingAsync(SamImage image, SamEverythingOptions options) {
+        try (NativeHandle.Use model = handle.use(); NativeHandle.Use picture = image.handle.use()) {
+            return Jobs.start(context,
+                    (how, job, error) -> NativeMethods.sam_mm_job_submit_everything(
+                            model.pointer(), picture.pointer(), options.toNative(), how, job, error),
+                    ended -> {
+                        PointerByReference masks = new PointerByReference();
+                        PointerByReference error = new PointerByReference();
+                        Call.check(NativeMethods.sam_mm_job_take_mask_set(ended, masks, error), error);
+                        return new SamMaskSet(masks.getValue());
+                    });
+        }
+    }
+
     /** Frees the model and the embeddings it made; predictions that run end first. */
     @Override
     public void close() {

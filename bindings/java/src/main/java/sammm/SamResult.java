@@ -85,6 +85,11 @@ public final class SamResult implements AutoCloseable {
         return info.prediction_reused != 0;
     }
 
+    /** Where the embedding was when it was needed. */
+    public SamEmbeddingSource embeddingSource() {
+        return SamEmbeddingSource.of(info.embedding_source);
+    }
+
     /** Milliseconds that encoding the image took; 0 when reused. */
     public double encodeMs() {
         return info.encode_ms;

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
+import sammm.internal.Call;
 import sammm.internal.NativeMethods;
 
 /** A closed outline of a mask: corners of pixels, of which the last one joins the first. */
@@ -14,6 +15,15 @@ public final class SamRing {
     private SamRing(float[] points, int parent) {
         this.points = points;
         this.parent = parent;
+    }
+
+    static NativeMethods.sam_mm_polygon_options options(double tolerance, long minArea, boolean diagonal) {
+        NativeMethods.sam_mm_polygon_options options = new NativeMethods.sam_mm_polygon_options();
+        Call.check(NativeMethods.sam_mm_polygon_options_init(options, options.size()), null);
+        options.tolerance = tolerance;
+        options.min_area = Call.notNegative(minArea, "minArea");
+        options.connectivity = diagonal ? NativeMethods.SAM_MM_CONNECTIVITY_8 : NativeMethods.SAM_MM_CONNECTIVITY_4;
+        return options;
     }
 
     static List<SamRing> copy(NativeMethods.sam_mm_polygons polygons) {

@@ -91,6 +91,7 @@ class LayoutTest {
         same("SAM_MM_EVENT_", SamMemoryEventKind.values());
         same("SAM_MM_RUNG_", SamRecoveryRung.values());
         same("SAM_MM_ERR_", SamStatus.values());
+        same("SAM_MM_EMBEDDING_", SamEmbeddingSource.values());
         same("SAM_MM_JOB_STAGE_", SamStage.values());
     }
 

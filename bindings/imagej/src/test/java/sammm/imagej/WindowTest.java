@@ -50,7 +50,7 @@ class WindowTest {
 
         picture.setRoi(new Roi(2, 43, 81, 72));
         IJ.run(picture, "Segment at Selection", "");
-        picture.setRoi(new PointRoi(125, 25));
+        picture.setRoi(new Roi(96, 1, 52, 55));
         IJ.run(picture, "Segment at Selection", "");
         picture.setRoi(new PointRoi(130, 92));
         IJ.run(picture, "Segment at Selection", "");
@@ -64,7 +64,7 @@ class WindowTest {
         String screenshot = System.getenv("SAM_MM_SCREENSHOT");
         if (screenshot != null) {
             Thread.sleep(1500);
-            BufferedImage shot = new Robot().createScreenCapture(new Rectangle(0, 0, 1280, 800));
+            BufferedImage shot = new Robot().createScreenCapture(new Rectangle(20, 0, 1140, 780));
             ImageIO.write(shot, "png", new File(screenshot));
         }
         picture.changes = false;

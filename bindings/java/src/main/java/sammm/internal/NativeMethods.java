@@ -22,6 +22,9 @@ public final class NativeMethods {
     public static final int SAM_MM_CACHE_EMBEDDING = 0;
     public static final int SAM_MM_CACHE_PREDICTION = 1;
     public static final int SAM_MM_CACHE_IMAGE = 2;
+    public static final int SAM_MM_CACHE_EMBEDDING_DEVICE = 3;
+    public static final int SAM_MM_CACHE_EMBEDDING_HOST = 4;
+    public static final int SAM_MM_CACHE_EMBEDDING_DISK = 5;
     public static final int SAM_MM_INTERPOLATION_NEAREST = 0;
     public static final int SAM_MM_INTERPOLATION_BILINEAR = 1;
     public static final int SAM_MM_INTERPOLATION_AREA = 2;
@@ -40,6 +43,7 @@ public final class NativeMethods {
     public static final int SAM_MM_JOB_KIND_ENCODE = 1;
     public static final int SAM_MM_JOB_KIND_PREDICT = 2;
     public static final int SAM_MM_JOB_KIND_PROCESS = 3;
+    public static final int SAM_MM_JOB_KIND_EVERYTHING = 4;
     public static final int SAM_MM_JOB_STAGE_WAITING = 0;
     public static final int SAM_MM_JOB_STAGE_LOADING = 1;
     public static final int SAM_MM_JOB_STAGE_READING = 2;
@@ -85,9 +89,19 @@ public final class NativeMethods {
     public static final int SAM_MM_PRECISION_FP32 = 0;
     public static final int SAM_MM_PRECISION_FP16 = 1;
     public static final int SAM_MM_PRECISION_BF16 = 2;
+    public static final int SAM_MM_PREFETCH_NOT_PAUSED = 0;
+    public static final int SAM_MM_PREFETCH_PAUSED_DEVICE = 1;
+    public static final int SAM_MM_PREFETCH_PAUSED_HOST = 2;
+    public static final int SAM_MM_PREFETCH_PAUSED_UNKNOWN = 3;
+    public static final int SAM_MM_PREFETCH_PAUSED_CACHE = 4;
     public static final int SAM_MM_PROGRESS_CALL = 0;
     public static final int SAM_MM_PROGRESS_JOB = 1;
     public static final int SAM_MM_PROGRESS_PREFETCH = 2;
+    public static final int SAM_MM_EMBEDDING_NONE = 0;
+    public static final int SAM_MM_EMBEDDING_ENCODED = 1;
+    public static final int SAM_MM_EMBEDDING_DEVICE = 2;
+    public static final int SAM_MM_EMBEDDING_HOST = 3;
+    public static final int SAM_MM_EMBEDDING_DISK = 4;
     public static final int SAM_MM_RUNG_NONE = 0;
     public static final int SAM_MM_RUNG_RELEASE_CACHES = 1;
     public static final int SAM_MM_RUNG_EMPTY_ALLOCATOR = 2;
@@ -137,6 +151,8 @@ public final class NativeMethods {
 
     public static native int sam_mm_cache_clear(Pointer context, int cache, LongByReference freed, PointerByReference error);
 
+    public static native int sam_mm_cache_clear_except(Pointer context, int cache, Pointer image, LongByReference freed, PointerByReference error);
+
     public static native int sam_mm_options_init(sam_mm_options options, int struct_size);
 
     public static native int sam_mm_init(sam_mm_options options, PointerByReference context, PointerByReference error);
@@ -175,6 +191,22 @@ public final class NativeMethods {
 
     public static native Pointer sam_mm_status_name(int status);
 
+    public static native int sam_mm_everything_options_init(sam_mm_everything_options options, int struct_size);
+
+    public static native int sam_mm_image_segment_everything(Pointer image, Pointer model, sam_mm_everything_options options, PointerByReference masks, PointerByReference error);
+
+    public static native int sam_mm_mask_set_describe(Pointer masks, sam_mm_mask_set_info info, PointerByReference error);
+
+    public static native int sam_mm_mask_set_mask_info(Pointer masks, int mask_index, sam_mm_found_mask_info info, PointerByReference error);
+
+    public static native int sam_mm_mask_set_rle(Pointer masks, int mask_index, sam_mm_rle rle, PointerByReference error);
+
+    public static native int sam_mm_mask_set_bitmask_copy(Pointer masks, int mask_index, int on_value, Pointer data, long data_len, long row_stride, PointerByReference error);
+
+    public static native int sam_mm_mask_set_polygons(Pointer masks, int mask_index, sam_mm_polygon_options options, sam_mm_polygons polygons, PointerByReference error);
+
+    public static native void sam_mm_mask_set_free(Pointer masks);
+
     public static native int sam_mm_image_desc_init(sam_mm_image_desc desc, int struct_size);
 
     public static native int sam_mm_image_create(Pointer context, sam_mm_image_desc desc, PointerByReference image, PointerByReference error);
@@ -193,6 +225,8 @@ public final class NativeMethods {
 
     public static native int sam_mm_job_submit_process(Pointer image, sam_mm_display_options options, sam_mm_job_options job_options, PointerByReference job, PointerByReference error);
 
+    public static native int sam_mm_job_submit_everything(Pointer model, Pointer image, sam_mm_everything_options options, sam_mm_job_options job_options, PointerByReference job, PointerByReference error);
+
     public static native int sam_mm_job_describe(Pointer job, sam_mm_job_info info, PointerByReference error);
 
     public static native int sam_mm_job_wait(Pointer job, long timeout_ms, IntByReference state, PointerByReference error);
@@ -208,6 +242,8 @@ public final class NativeMethods {
     public static native int sam_mm_job_take_model(Pointer job, PointerByReference model, PointerByReference error);
 
     public static native int sam_mm_job_take_display(Pointer job, PointerByReference display, PointerByReference error);
+
+    public static native int sam_mm_job_take_mask_set(Pointer job, PointerByReference masks, PointerByReference error);
 
     public static native void sam_mm_job_free(Pointer job);
 
@@ -244,6 +280,14 @@ public final class NativeMethods {
     public static native int sam_mm_predict_request_init(sam_mm_predict_request request, int struct_size);
 
     public static native int sam_predict(Pointer model, Pointer image, sam_mm_predict_request request, PointerByReference result, PointerByReference error);
+
+    public static native int sam_mm_prefetch_add(Pointer model, Pointer image, int priority, PointerByReference error);
+
+    public static native int sam_mm_prefetch_remove(Pointer model, Pointer image, PointerByReference error);
+
+    public static native int sam_mm_prefetch_clear(Pointer context, PointerByReference error);
+
+    public static native int sam_mm_prefetch_describe(Pointer context, sam_mm_prefetch_info info, PointerByReference error);
 
     public static native int sam_mm_progress_set(Pointer context, sam_mm_progress_set_callback callback, Pointer user_data, PointerByReference error);
 
@@ -321,7 +365,14 @@ public final class NativeMethods {
         "prediction_cache_entries",
         "reserved",
         "image_cache_bytes",
-        "image_cache_entries"
+        "image_cache_entries",
+        "embedding_host_bytes",
+        "embedding_cache_entries",
+        "embedding_disk_folder",
+        "embedding_disk_bytes",
+        "embedding_disk_entries",
+        "embedding_compress",
+        "reserved_2"
     })
     public static class sam_mm_options extends Structure {
         public int struct_size;
@@ -339,6 +390,13 @@ public final class NativeMethods {
         public int reserved;
         public long image_cache_bytes;
         public long image_cache_entries;
+        public long embedding_host_bytes;
+        public long embedding_cache_entries;
+        public Pointer embedding_disk_folder;
+        public long embedding_disk_bytes;
+        public long embedding_disk_entries;
+        public int embedding_compress;
+        public int reserved_2;
 
         public sam_mm_options() {
             struct_size = size();
@@ -446,6 +504,160 @@ public final class NativeMethods {
         }
 
         public sam_mm_display_info(Pointer place) {
+            super(place);
+            read();
+        }
+    }
+
+    /** A struct. */
+    @Structure.FieldOrder({
+        "struct_size",
+        "crop_index",
+        "num_crops",
+        "num_masks",
+        "points_done",
+        "points_total",
+        "fraction",
+        "masks"
+    })
+    public static class sam_mm_everything_step extends Structure {
+        public int struct_size;
+        public int crop_index;
+        public int num_crops;
+        public int num_masks;
+        public long points_done;
+        public long points_total;
+        public double fraction;
+        public Pointer masks;
+
+        public sam_mm_everything_step() {
+            struct_size = size();
+        }
+
+        public sam_mm_everything_step(Pointer place) {
+            super(place);
+            read();
+        }
+    }
+
+    /** A struct. */
+    @Structure.FieldOrder({
+        "struct_size",
+        "points_per_side",
+        "points_per_batch",
+        "crop_n_layers",
+        "crop_n_points_downscale_factor",
+        "multimask",
+        "use_m2m",
+        "num_point_grids",
+        "pred_iou_thresh",
+        "stability_score_thresh",
+        "stability_score_offset",
+        "mask_threshold",
+        "box_nms_thresh",
+        "crop_nms_thresh",
+        "crop_overlap_ratio",
+        "min_mask_region_area",
+        "point_grids",
+        "point_grid_sizes",
+        "on_step",
+        "user_data"
+    })
+    public static class sam_mm_everything_options extends Structure {
+        public int struct_size;
+        public int points_per_side;
+        public int points_per_batch;
+        public int crop_n_layers;
+        public int crop_n_points_downscale_factor;
+        public int multimask;
+        public int use_m2m;
+        public int num_point_grids;
+        public double pred_iou_thresh;
+        public double stability_score_thresh;
+        public double stability_score_offset;
+        public double mask_threshold;
+        public double box_nms_thresh;
+        public double crop_nms_thresh;
+        public double crop_overlap_ratio;
+        public long min_mask_region_area;
+        public Pointer point_grids;
+        public Pointer point_grid_sizes;
+        public Pointer on_step;
+        public Pointer user_data;
+
+        public sam_mm_everything_options() {
+            struct_size = size();
+        }
+
+        public sam_mm_everything_options(Pointer place) {
+            super(place);
+            read();
+        }
+    }
+
+    /** A struct. */
+    @Structure.FieldOrder({
+        "struct_size",
+        "num_masks",
+        "width",
+        "height",
+        "num_crops",
+        "reduced_batch",
+        "num_points",
+        "num_batches",
+        "num_candidates",
+        "peak_bytes"
+    })
+    public static class sam_mm_mask_set_info extends Structure {
+        public int struct_size;
+        public int num_masks;
+        public int width;
+        public int height;
+        public int num_crops;
+        public int reduced_batch;
+        public long num_points;
+        public long num_batches;
+        public long num_candidates;
+        public long peak_bytes;
+
+        public sam_mm_mask_set_info() {
+            struct_size = size();
+        }
+
+        public sam_mm_mask_set_info(Pointer place) {
+            super(place);
+            read();
+        }
+    }
+
+    /** A struct. */
+    @Structure.FieldOrder({
+        "struct_size",
+        "crop_layer",
+        "id",
+        "area",
+        "bounding_box",
+        "predicted_iou",
+        "stability_score",
+        "point",
+        "crop_box"
+    })
+    public static class sam_mm_found_mask_info extends Structure {
+        public int struct_size;
+        public int crop_layer;
+        public long id;
+        public long area;
+        public float[] bounding_box = new float[4];
+        public float predicted_iou;
+        public float stability_score;
+        public float[] point = new float[2];
+        public float[] crop_box = new float[4];
+
+        public sam_mm_found_mask_info() {
+            struct_size = size();
+        }
+
+        public sam_mm_found_mask_info(Pointer place) {
             super(place);
             read();
         }
@@ -915,6 +1127,39 @@ public final class NativeMethods {
     /** A struct. */
     @Structure.FieldOrder({
         "struct_size",
+        "paused",
+        "queued",
+        "queued_bytes",
+        "running",
+        "done",
+        "skipped",
+        "cancelled",
+        "reason"
+    })
+    public static class sam_mm_prefetch_info extends Structure {
+        public int struct_size;
+        public int paused;
+        public long queued;
+        public long queued_bytes;
+        public long running;
+        public long done;
+        public long skipped;
+        public long cancelled;
+        public byte[] reason = new byte[256];
+
+        public sam_mm_prefetch_info() {
+            struct_size = size();
+        }
+
+        public sam_mm_prefetch_info(Pointer place) {
+            super(place);
+            read();
+        }
+    }
+
+    /** A struct. */
+    @Structure.FieldOrder({
+        "struct_size",
         "source",
         "number",
         "at_ms",
@@ -960,7 +1205,9 @@ public final class NativeMethods {
         "chunked_attention",
         "recovered_by",
         "prediction_reused",
-        "reserved"
+        "reserved",
+        "embedding_source",
+        "reserved_2"
     })
     public static class sam_mm_result_info extends Structure {
         public int struct_size;
@@ -979,6 +1226,8 @@ public final class NativeMethods {
         public int recovered_by;
         public int prediction_reused;
         public int reserved;
+        public int embedding_source;
+        public int reserved_2;
 
         public sam_mm_result_info() {
             struct_size = size();
@@ -997,7 +1246,9 @@ public final class NativeMethods {
         "area",
         "bounding_box",
         "score",
-        "reserved"
+        "reserved",
+        "object_score",
+        "has_object_score"
     })
     public static class sam_mm_mask_info extends Structure {
         public int struct_size;
@@ -1006,6 +1257,8 @@ public final class NativeMethods {
         public float[] bounding_box = new float[4];
         public float score;
         public int reserved;
+        public float object_score;
+        public int has_object_score;
 
         public sam_mm_mask_info() {
             struct_size = size();
