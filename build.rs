@@ -14,7 +14,7 @@ const SOVERSION: u32 = 0;
 const CAPI: &str = "src/capi";
 /// The sections of `sam_mm.h` in the order a newcomer reads them, which also puts types before their use. A module that
 /// is not named here comes last.
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 19] = [
     "version",
     "status",
     "error",
@@ -29,6 +29,10 @@ const SECTIONS: [&str; 15] = [
     "model",
     "predict",
     "result",
+    "everything",
+    "job",
+    "progress",
+    "prefetch",
     "cache",
 ];
 

@@ -9,7 +9,8 @@
  * Handles    are keys, not addresses: NULL, freed or foreign ones are refused. Free them in any order.
  * Borrowed   text and arrays are valid until the object they were asked from is freed.
  * Threads    `[any thread]`: from any thread, also at once on the same handle. `[callback]`: a function of yours.
- * Callbacks  may ask questions. Loading, encoding and predicting, which might wait for themselves, are refused there.
+ * Callbacks  may ask questions. Loading, encoding and predicting, which might wait for themselves, are refused there;
+ *            submitting them as jobs is not.
  * Pixels     are those of the original image: (0, 0) is the outer corner of the first, (width, height) of the last.
  *
  * The whole contract is docs/abi.md; a complete program is examples/c/segment.c.
@@ -63,6 +64,15 @@ typedef struct sam_mm_model sam_mm_model;
  * those of object 1. What is borrowed from it stays valid until it is freed. May be used from many threads at once.
  */
 typedef struct sam_mm_result sam_mm_result;
+
+/**
+ * Masks that were found in an image, numbered from 0. They are held as runs, and made into other forms when asked for. What
+ * is borrowed from it stays valid until it is freed. May be used from many threads at once.
+ */
+typedef struct sam_mm_mask_set sam_mm_mask_set;
+
+/** A call that a thread of the context makes. May be used from many threads at once. */
+typedef struct sam_mm_job sam_mm_job;
 
 /* ============================================================================
  * Versions.
@@ -123,7 +133,7 @@ uint32_t sam_mm_abi_version(void);
 /** The device failed while in use (a device-side assert, a lost GPU); the process must be restarted to use it again. */
 #define SAM_MM_ERR_DEVICE_LOST 11
 
-/** The caller cancelled the operation. Not used by this version. */
+/** The operation was cancelled before it had a result. */
 #define SAM_MM_ERR_CANCELLED 12
 
 /** An earlier internal failure left the context unusable; destroy it and make another. */
@@ -296,7 +306,10 @@ typedef struct sam_mm_options {
   int32_t log_level;
   /** Non-zero (default): GPUs that have TF32 may use it for matrix products. */
   uint32_t allow_tf32;
-  /** Most bytes of image embeddings kept for coming back to an image (one of SAM is 4 MiB); default 1 GiB. */
+  /**
+   * Most bytes of image embeddings kept for coming back to an image (one of SAM is 4 MiB) on the device, or in host
+   * memory where the device has none of its own; default 1 GiB.
+   */
   uint64_t embedding_cache_bytes;
   /** Budget, thresholds and monitor; NULL (default) for their defaults. Borrowed for the call. */
   const sam_mm_memory_options *memory;
@@ -313,6 +326,27 @@ typedef struct sam_mm_options {
   uint64_t image_cache_bytes;
   /** Most of them that are kept; default 10. 0 keeps none. */
   uint64_t image_cache_entries;
+  /** Most bytes of image embeddings kept in host memory of those that left the device; default 1 GiB. 0 keeps none. */
+  uint64_t embedding_host_bytes;
+  /** Most image embeddings kept on the device, and in host memory each; default `UINT64_MAX`: their bytes alone count. */
+  uint64_t embedding_cache_entries;
+  /**
+   * Folder in which image embeddings are kept for later sessions, which need not exist yet; NULL (default) for none.
+   * Shared safely by several contexts and processes; a folder `sam_mm_embeddings_v1` is made in it, and nothing beside that
+   * is touched. A `content_id` that is used with it must mean the same picture to all who share the folder.
+   */
+  const char *embedding_disk_folder;
+  /** Most bytes of files in it; default 8 GiB. */
+  uint64_t embedding_disk_bytes;
+  /** Most files in it; default 100000. */
+  uint64_t embedding_disk_entries;
+  /**
+   * Non-zero: image embeddings are kept in half precision, in host memory beside a device and on disk, in half the
+   * bytes and no longer bit for bit; see docs/caching.md. Default 0.
+   */
+  uint32_t embedding_compress;
+  /** Zero; for later use. */
+  uint32_t reserved_2;
 } sam_mm_options;
 
 /** The backend that a context runs on. */
@@ -352,8 +386,10 @@ int32_t sam_mm_options_init(sam_mm_options *options, uint32_t struct_size);
 int32_t sam_mm_init(const sam_mm_options *options, sam_mm_context **context, sam_mm_error **error);
 
 /**
- * Destroys a context. Models, images and results made from it stay usable until they are freed themselves; what they
- * share is freed with the last of them. When this returns, no callback of the context runs or will run. NULL and
+ * Destroys a context. Its jobs are cancelled, and waited for until they have ended; their handles stay valid. Models, images
+ * and results made from it stay usable until they are freed themselves; what they
+ * share is freed with the last of them. Waits, up to ten seconds, for embeddings that are still to be written to
+ * `embedding_disk_folder`. When this returns, no callback of the context runs or will run. NULL and
  * contexts destroyed before are ignored. Not to be called from a callback of this context. [any thread]
  */
 void sam_mm_destroy(sam_mm_context *context);
@@ -1190,6 +1226,21 @@ int32_t sam_predict(sam_mm_model *model,
  * Results: scores and logits at once, masks in every form when asked for.
  * ============================================================================ */
 
+/** No embedding was needed: the prediction had been kept. */
+#define SAM_MM_EMBEDDING_NONE 0
+
+/** Nowhere: this prediction encoded the image. */
+#define SAM_MM_EMBEDDING_ENCODED 1
+
+/** In the memory of the device. */
+#define SAM_MM_EMBEDDING_DEVICE 2
+
+/** In host memory. */
+#define SAM_MM_EMBEDDING_HOST 3
+
+/** On disk. */
+#define SAM_MM_EMBEDDING_DISK 4
+
 /** Memory did not run out. */
 #define SAM_MM_RUNG_NONE 0
 
@@ -1251,6 +1302,10 @@ typedef struct sam_mm_result_info {
   uint32_t prediction_reused;
   /** Zero; for later use. */
   uint32_t reserved;
+  /** `SAM_MM_EMBEDDING_…`: where the embedding was when it was needed. */
+  uint32_t embedding_source;
+  /** Zero; for later use. */
+  uint32_t reserved_2;
 } sam_mm_result_info;
 
 /** One mask in figures. */
@@ -1382,7 +1437,8 @@ int32_t sam_mm_result_best_mask(const sam_mm_result *result,
 
 /**
  * Gives the low-resolution logits of a mask: `mask_size * mask_size` values, row by row, borrowed until the result is
- * freed. Made to be the `mask_input` of a later prompt. [any thread]
+ * freed. Made to be the `mask_input` of a later prompt. Of SAM 2 they are held to ±32, as its official predictor returns
+ * them; its masks are made of what they were before. [any thread]
  *
  * Requires:
  * `logits`, `logits_len` and `error` are NULL or valid places; `logits_len` may be NULL.
@@ -1458,10 +1514,660 @@ int32_t sam_mm_result_polygons(const sam_mm_result *result,
 void sam_mm_result_free(sam_mm_result *result);
 
 /* ============================================================================
+ * Everything in an image: all masks that a grid of points finds.
+ * ============================================================================ */
+
+/** Where a segmentation of everything stands. */
+typedef struct sam_mm_everything_step {
+  /** `sizeof(sam_mm_everything_step)`. */
+  uint32_t struct_size;
+  /** The crop that is looked at, counted from 0, which is the whole image. */
+  uint32_t crop_index;
+  /** Crops there are. */
+  uint32_t num_crops;
+  /** Masks that the batch gave, those of `masks`. */
+  uint32_t num_masks;
+  /** Points decoded so far. */
+  uint64_t points_done;
+  /** Points there are. */
+  uint64_t points_total;
+  /** The done part of all, 0 to 1; never falls. */
+  double fraction;
+  /**
+   * The masks that the batch gave, valid until the callback returns; NULL when it gave none. They have passed every filter,
+   * but one may still go because another is nearly the same and better. Those that stay have the same `id` in the end,
+   * and are the same but for regions that are removed (`min_mask_region_area`).
+   */
+  sam_mm_mask_set *masks;
+} sam_mm_everything_step;
+
+/**
+ * Is told each step, before a crop is encoded and after each batch of points, on the thread that does the work; anything but 0
+ * cancels. [callback] It must not let a C++ exception or a `longjmp` out.
+ */
+typedef int32_t (*sam_mm_everything_fn)(void *user_data, const sam_mm_everything_step *step);
+
+/**
+ * How everything is looked for: the parameters of the official generators by their names there, and their defaults. Fill it
+ * with `sam_mm_everything_options_init`, then change what should differ.
+ */
+typedef struct sam_mm_everything_options {
+  /** `sizeof(sam_mm_everything_options)`. */
+  uint32_t struct_size;
+  /** Points along each side of the grid, 1 to 1024; default 32. Not used with `point_grids`. */
+  uint32_t points_per_side;
+  /** Points decoded at once, 1 to 1024; fewer where memory is short. Default 64. */
+  uint32_t points_per_batch;
+  /** Layers of crops besides the whole image, 0 (default) to 5; layer n has `4^n` crops, each of which is encoded. */
+  uint32_t crop_n_layers;
+  /** The grid of layer n has `points_per_side / factor^n` points a side; default 1. */
+  uint32_t crop_n_points_downscale_factor;
+  /** Non-zero (default): several masks for each point. 0: one. */
+  uint32_t multimask;
+  /** Non-zero: each mask is given to the model once more for one better mask. Default 0. */
+  uint32_t use_m2m;
+  /** Grids at `point_grids`: 0 (default), or `crop_n_layers + 1`. */
+  uint32_t num_point_grids;
+  /**
+   * Masks stay whose predicted IoU is above this; 0: all do. Below 0 (default): what the model's family has, 0.88 for SAM
+   * and MobileSAM and 0.8 for SAM 2.
+   */
+  double pred_iou_thresh;
+  /** Masks stay whose stability score is not below this; 0: all do. Default 0.95. */
+  double stability_score_thresh;
+  /** By how much the threshold of the logits is moved up and down for the stability score; default 1. */
+  double stability_score_offset;
+  /** Logits above this are the mask; default 0. */
+  double mask_threshold;
+  /** Of two masks of a crop whose boxes have a greater IoU the better one stays; default 0.7. */
+  double box_nms_thresh;
+  /** Of two masks of different crops whose boxes have a greater IoU that of the smaller crop stays; default 0.7. */
+  double crop_nms_thresh;
+  /** How far crops overlap, as a share of the image's shorter side, 0 to less than 1; default 512/1500. */
+  double crop_overlap_ratio;
+  /**
+   * Regions and holes that are smaller are removed; 0 (default): none. In pixels of the image with SAM and MobileSAM, in
+   * cells of the low-resolution logits with SAM 2, as in the official generators.
+   */
+  uint64_t min_mask_region_area;
+  /**
+   * Own points instead of grids, or NULL (default): x and y of each as fractions of the image or crop, 0 to 1; first those
+   * for the whole image, then those for each layer of crops.
+   */
+  const double *point_grids;
+  /** `num_point_grids` numbers: the points of each grid. */
+  const uint32_t *point_grid_sizes;
+  /** Told each step; NULL (default) for nobody. */
+  sam_mm_everything_fn on_step;
+  /** Passed to `on_step`. */
+  void *user_data;
+} sam_mm_everything_options;
+
+/** What a set of masks holds, and what it took. */
+typedef struct sam_mm_mask_set_info {
+  /** `sizeof(sam_mm_mask_set_info)`. */
+  uint32_t struct_size;
+  /** Masks. */
+  uint32_t num_masks;
+  /** Columns of the image, and of the masks. */
+  uint32_t width;
+  /** Rows of the image, and of the masks. */
+  uint32_t height;
+  /** Images that were looked at: the whole one and crops. */
+  uint32_t num_crops;
+  /** The smallest number of points that a batch was cut down to for want of memory; 0 when none was. */
+  uint32_t reduced_batch;
+  /** Points that were decoded. */
+  uint64_t num_points;
+  /** Batches they were decoded in. */
+  uint64_t num_batches;
+  /** Masks that passed the filters before duplicates went. */
+  uint64_t num_candidates;
+  /** Most bytes of host memory that the logits of a batch and the masks took together. */
+  uint64_t peak_bytes;
+} sam_mm_mask_set_info;
+
+/** One mask of a set in figures. */
+typedef struct sam_mm_found_mask_info {
+  /** `sizeof(sam_mm_found_mask_info)`. */
+  uint32_t struct_size;
+  /** Layer of the crop it was found in; 0 is the whole image. */
+  uint32_t crop_layer;
+  /** Its number among all that were found, in that order: what it is called in the steps told on the way. */
+  uint64_t id;
+  /** Pixels of the mask. */
+  uint64_t area;
+  /**
+   * x0, y0, x1, y1 around the mask, in the form of a prompt's box: x1 and y1 are one past the last pixel. Zeros for an
+   * empty mask.
+   */
+  float bounding_box[4];
+  /** IoU with the object that the model predicts for the mask. */
+  float predicted_iou;
+  /** How little the mask changes with the threshold of its logits, 0 to 1. */
+  float stability_score;
+  /** x and y of the point it was found with. */
+  float point[2];
+  /** x0, y0, x1, y1 of the crop it was found in, one past the last pixel. */
+  float crop_box[4];
+} sam_mm_found_mask_info;
+
+/**
+ * Fills options with their defaults; `struct_size` is `sizeof(sam_mm_everything_options)`. [any thread]
+ *
+ * Requires:
+ * `options` points to `struct_size` writable bytes.
+ */
+int32_t sam_mm_everything_options_init(sam_mm_everything_options *options, uint32_t struct_size);
+
+/**
+ * Finds everything in an image: masks around a grid of points, the good ones, each once, in the order of the official
+ * generators. `options` may be NULL for defaults. Encodes the image first if this model has not seen it yet. It takes long: a
+ * thousand points are decoded. `sam_mm_job_submit_everything` does the same in the background. Refused from inside a
+ * callback. [any thread]
+ *
+ * Requires:
+ * `options` is NULL or valid for its `struct_size`, its arrays for the counts given, and its callback may be called with
+ * its `user_data`; `masks` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_image_segment_everything(sam_mm_image *image,
+                                        sam_mm_model *model,
+                                        const sam_mm_everything_options *options,
+                                        sam_mm_mask_set **masks,
+                                        sam_mm_error **error);
+
+/**
+ * Tells what a set holds. [any thread]
+ *
+ * Requires:
+ * `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+ */
+int32_t sam_mm_mask_set_describe(const sam_mm_mask_set *masks,
+                                 sam_mm_mask_set_info *info,
+                                 sam_mm_error **error);
+
+/**
+ * Tells the figures of a mask. [any thread]
+ *
+ * Requires:
+ * `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+ */
+int32_t sam_mm_mask_set_mask_info(const sam_mm_mask_set *masks,
+                                  uint32_t mask_index,
+                                  sam_mm_found_mask_info *info,
+                                  sam_mm_error **error);
+
+/**
+ * Gives a mask as COCO run-length encoding, of the whole image. Made the first time, then kept. [any thread]
+ *
+ * Requires:
+ * `rle` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+ */
+int32_t sam_mm_mask_set_rle(const sam_mm_mask_set *masks,
+                            uint32_t mask_index,
+                            sam_mm_rle *rle,
+                            sam_mm_error **error);
+
+/**
+ * Writes a mask at the size of the image into the caller's memory, as `sam_mm_result_bitmask_copy`. [any thread]
+ *
+ * Requires:
+ * `data` points to `data_len` writable bytes; `error` is NULL or a valid place.
+ */
+int32_t sam_mm_mask_set_bitmask_copy(const sam_mm_mask_set *masks,
+                                     uint32_t mask_index,
+                                     uint32_t on_value,
+                                     uint8_t *data,
+                                     uint64_t data_len,
+                                     uint64_t row_stride,
+                                     sam_mm_error **error);
+
+/**
+ * Gives the outlines of a mask, as `sam_mm_result_polygons`. [any thread]
+ *
+ * Requires:
+ * `options` is NULL or valid for its `struct_size`; `polygons` points to a struct whose `struct_size` is set; `error`
+ * is NULL or a valid place.
+ */
+int32_t sam_mm_mask_set_polygons(const sam_mm_mask_set *masks,
+                                 uint32_t mask_index,
+                                 const sam_mm_polygon_options *options,
+                                 sam_mm_polygons *polygons,
+                                 sam_mm_error **error);
+
+/** Frees a set and everything borrowed from it. NULL and sets freed before are ignored. [any thread] */
+void sam_mm_mask_set_free(sam_mm_mask_set *masks);
+
+/* ============================================================================
+ * Jobs: calls that a thread of the context makes. Submit, poll or wait or be called, take the result, free.
+ * ============================================================================ */
+
+/** It has not begun. */
+#define SAM_MM_JOB_QUEUED 0
+
+/** A thread is at it. */
+#define SAM_MM_JOB_RUNNING 1
+
+/** Its result is there, or was taken. */
+#define SAM_MM_JOB_SUCCEEDED 2
+
+/** It has an error instead. */
+#define SAM_MM_JOB_FAILED 3
+
+/** It was cancelled before it had a result. */
+#define SAM_MM_JOB_CANCELLED 4
+
+/** A job of `sam_mm_job_submit_model_load`. */
+#define SAM_MM_JOB_KIND_MODEL_LOAD 0
+
+/** A job of `sam_mm_job_submit_encode`. */
+#define SAM_MM_JOB_KIND_ENCODE 1
+
+/** A job of `sam_mm_job_submit_predict`. */
+#define SAM_MM_JOB_KIND_PREDICT 2
+
+/** A job of `sam_mm_job_submit_process`. */
+#define SAM_MM_JOB_KIND_PROCESS 3
+
+/** A job of `sam_mm_job_submit_everything`. */
+#define SAM_MM_JOB_KIND_EVERYTHING 4
+
+/** It waits for a thread, or for its turn with the model. */
+#define SAM_MM_JOB_STAGE_WAITING 0
+
+/** A backend or a model is loaded. */
+#define SAM_MM_JOB_STAGE_LOADING 1
+
+/** The pixels are read. */
+#define SAM_MM_JOB_STAGE_READING 2
+
+/** The image encoder runs. */
+#define SAM_MM_JOB_STAGE_ENCODING 3
+
+/** The mask decoder runs. */
+#define SAM_MM_JOB_STAGE_DECODING 4
+
+/** The image is brought to display size. */
+#define SAM_MM_JOB_STAGE_PROCESSING 5
+
+/** It has ended. */
+#define SAM_MM_JOB_STAGE_ENDED 6
+
+/**
+ * Is called once when a job has ended, on a thread of the context; its result can be taken there. [callback] It must not
+ * let a C++ exception or a `longjmp` out.
+ */
+typedef void (*sam_mm_job_fn)(void *user_data, sam_mm_job *job);
+
+/** How a job is done. Fill it with `sam_mm_job_options_init`, then change what should differ. */
+typedef struct sam_mm_job_options {
+  /** `sizeof(sam_mm_job_options)`. */
+  uint32_t struct_size;
+  /** Zero; for later use. */
+  uint32_t reserved;
+  /**
+   * Called when the job has ended, perhaps before the submitting function returns; NULL (default) for none. See
+   * `sam_mm_job_set_callback`.
+   */
+  sam_mm_job_fn callback;
+  /** Passed to `callback`. */
+  void *user_data;
+} sam_mm_job_options;
+
+/** A job as it is at this moment. */
+typedef struct sam_mm_job_info {
+  /** `sizeof(sam_mm_job_info)`. */
+  uint32_t struct_size;
+  /** `SAM_MM_JOB_KIND_…`. */
+  uint32_t kind;
+  /** `SAM_MM_JOB_QUEUED` to `SAM_MM_JOB_CANCELLED`. New states may come; from `SAM_MM_JOB_SUCCEEDED` on it has ended. */
+  uint32_t state;
+  /** `SAM_MM_JOB_STAGE_…`. New stages may come. */
+  uint32_t stage;
+  /** Its status code once it has ended; until then `SAM_MM_OK`. */
+  int32_t status;
+  /** Zero; for later use. */
+  uint32_t reserved;
+  /** The done part of all, 0 to 1; within a stage an estimate. */
+  double progress;
+  /** Its number within the context, never used twice: what it is called in progress events. */
+  uint64_t id;
+} sam_mm_job_info;
+
+/**
+ * Fills options with their defaults; `struct_size` is `sizeof(sam_mm_job_options)`. [any thread]
+ *
+ * Requires:
+ * `options` points to `struct_size` writable bytes.
+ */
+int32_t sam_mm_job_options_init(sam_mm_job_options *options, uint32_t struct_size);
+
+/**
+ * Submits what `sam_mm_model_load` does. What `options` points to is copied, the bytes of a checkpoint too; wrong
+ * arguments are refused at once. `job_options` may be NULL. The model comes from `sam_mm_job_take_model`. [any thread]
+ *
+ * Requires:
+ * As for `sam_mm_model_load`; `job_options` is NULL or valid for its `struct_size`, and its callback may be called with
+ * its `user_data` from any thread; `job` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_job_submit_model_load(sam_mm_context *context,
+                                     const sam_mm_model_options *options,
+                                     const sam_mm_job_options *job_options,
+                                     sam_mm_job **job,
+                                     sam_mm_error **error);
+
+/**
+ * Submits what `sam_mm_image_encode` does. Model and image may be freed afterwards. [any thread]
+ *
+ * Requires:
+ * As for `sam_mm_job_submit_model_load`.
+ */
+int32_t sam_mm_job_submit_encode(sam_mm_model *model,
+                                 sam_mm_image *image,
+                                 const sam_mm_job_options *job_options,
+                                 sam_mm_job **job,
+                                 sam_mm_error **error);
+
+/**
+ * Submits what `sam_predict` does. The request is checked and copied; model and image may be freed afterwards. The result
+ * comes from `sam_mm_job_take_result`. [any thread]
+ *
+ * Requires:
+ * As for `sam_predict` and `sam_mm_job_submit_model_load`.
+ */
+int32_t sam_mm_job_submit_predict(sam_mm_model *model,
+                                  sam_mm_image *image,
+                                  const sam_mm_predict_request *request,
+                                  const sam_mm_job_options *job_options,
+                                  sam_mm_job **job,
+                                  sam_mm_error **error);
+
+/**
+ * Submits what `sam_mm_image_process` does. The image may be freed afterwards. The display image comes from
+ * `sam_mm_job_take_display`. [any thread]
+ *
+ * Requires:
+ * As for `sam_mm_image_process` and `sam_mm_job_submit_model_load`.
+ */
+int32_t sam_mm_job_submit_process(sam_mm_image *image,
+                                  const sam_mm_display_options *options,
+                                  const sam_mm_job_options *job_options,
+                                  sam_mm_job **job,
+                                  sam_mm_error **error);
+
+/**
+ * Submits what `sam_mm_image_segment_everything` does. The options are checked and copied; model and image may be freed
+ * afterwards. Its `on_step` is called on a thread of the context. The masks come from `sam_mm_job_take_mask_set`.
+ * [any thread]
+ *
+ * Requires:
+ * As for `sam_mm_image_segment_everything` and `sam_mm_job_submit_model_load`; `on_step` may be called until the job has
+ * ended.
+ */
+int32_t sam_mm_job_submit_everything(sam_mm_model *model,
+                                     sam_mm_image *image,
+                                     const sam_mm_everything_options *options,
+                                     const sam_mm_job_options *job_options,
+                                     sam_mm_job **job,
+                                     sam_mm_error **error);
+
+/**
+ * Tells where a job is. Never waits, also in callbacks. [any thread]
+ *
+ * Requires:
+ * `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+ */
+int32_t sam_mm_job_describe(const sam_mm_job *job, sam_mm_job_info *info, sam_mm_error **error);
+
+/**
+ * Waits until a job has ended, at most `timeout_ms` milliseconds; −1 waits as long as it takes, 0 not at all. `state`, which
+ * may be NULL, receives where it is then: a time that is over is no error. Refused from inside a callback. [any thread]
+ *
+ * Requires:
+ * `state` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_job_wait(const sam_mm_job *job,
+                        int64_t timeout_ms,
+                        uint32_t *state,
+                        sam_mm_error **error);
+
+/**
+ * Tells a job that its result is not wanted any more. One that has not begun ends at once; one that runs ends as soon as it
+ * can, between two blocks of the model, and keeps nothing half made. It goes on to the end of the encoding when another call
+ * waits for the same image. A job that has ended stays as it is. Never waits, also in callbacks. [any thread]
+ *
+ * Requires:
+ * `error` is NULL or a valid place.
+ */
+int32_t sam_mm_job_cancel(sam_mm_job *job,
+                          sam_mm_error **error);
+
+/**
+ * Has `callback` called once when a job has ended, on a thread of the context; for a job that has ended already it is called
+ * all the same, so none is missed. NULL removes the one there is. When this function returns, the former callback is not
+ * running any more and its `user_data` may be freed; so it cannot be called from inside a callback. [any thread]
+ *
+ * Requires:
+ * `callback` may be called with `user_data` from any thread until it was called, is replaced or the job is freed; `error`
+ * is NULL or a valid place.
+ */
+int32_t sam_mm_job_set_callback(sam_mm_job *job,
+                                sam_mm_job_fn callback,
+                                void *user_data,
+                                sam_mm_error **error);
+
+/**
+ * Tells what came of a job that has ended: success, or the status and the error of the job, as often as asked. For jobs of
+ * every kind, also those without a result to take. [any thread]
+ *
+ * Requires:
+ * `error` is NULL or a valid place.
+ */
+int32_t sam_mm_job_check(const sam_mm_job *job,
+                         sam_mm_error **error);
+
+/**
+ * Takes the result of a predict job that has succeeded; it is the caller's and outlives the job. For a job that failed or
+ * was cancelled this fails as the call would have, with the job's error. A job that has not ended is refused, and so is
+ * taking twice. Never waits. [any thread]
+ *
+ * Requires:
+ * `result` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_job_take_result(sam_mm_job *job,
+                               sam_mm_result **result,
+                               sam_mm_error **error);
+
+/**
+ * Takes the model of a model load job; as `sam_mm_job_take_result`. [any thread]
+ *
+ * Requires:
+ * `model` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_job_take_model(sam_mm_job *job, sam_mm_model **model, sam_mm_error **error);
+
+/**
+ * Takes the display image of a process job; as `sam_mm_job_take_result`. [any thread]
+ *
+ * Requires:
+ * `display` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_job_take_display(sam_mm_job *job, sam_mm_display **display, sam_mm_error **error);
+
+/**
+ * Takes the masks of an everything job; as `sam_mm_job_take_result`. [any thread]
+ *
+ * Requires:
+ * `masks` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_job_take_mask_set(sam_mm_job *job, sam_mm_mask_set **masks, sam_mm_error **error);
+
+/**
+ * Frees a job, and a result that was not taken. One that has not ended is cancelled and not waited for. Its callback is not
+ * running any more when this returns, and is not called later; but from inside a callback it is not waited for. NULL and
+ * jobs freed before are ignored. [any thread]
+ */
+void sam_mm_job_free(sam_mm_job *job);
+
+/* ============================================================================
+ * How far jobs and prefetching are, as it happens.
+ * ============================================================================ */
+
+/** Progress of a call that somebody waits in. */
+#define SAM_MM_PROGRESS_CALL 0
+
+/** Progress of a job; `id` is its number. */
+#define SAM_MM_PROGRESS_JOB 1
+
+/** Progress of prefetching; `progress` is the done part of the queue. */
+#define SAM_MM_PROGRESS_PREFETCH 2
+
+/** How far something is. */
+typedef struct sam_mm_progress {
+  /** `sizeof(sam_mm_progress)`. */
+  uint32_t struct_size;
+  /** `SAM_MM_PROGRESS_…`: whose. New ones may come. */
+  uint32_t source;
+  /** Its number, from 0 in each context; a gap is what left the queue unread. */
+  uint64_t number;
+  /** Milliseconds since the context was made. */
+  uint64_t at_ms;
+  /** Number of the job, as `sam_mm_job_info` has it; else 0. */
+  uint64_t id;
+  /** The done part of all, 0 to 1; within a stage an estimate. */
+  double progress;
+  /** `SAM_MM_JOB_STAGE_…`. */
+  uint32_t stage;
+  /** Status code once it has ended; until then `SAM_MM_OK`. */
+  int32_t status;
+} sam_mm_progress;
+
+/**
+ * Receives progress; `event` is borrowed for the call. Non-zero cancels what it is about. [callback, any thread, several at
+ * once] It must not let a C++ exception or a `longjmp` out.
+ */
+typedef int32_t (*sam_mm_progress_fn)(void *user_data, const sam_mm_progress *event);
+
+/**
+ * Sends the progress of a context to a callback; NULL removes the one there is. When this function returns, the former
+ * callback is not running any more and its `user_data` may be freed; so it cannot be called from inside a callback.
+ * Progress also goes to the queue of `sam_mm_progress_poll`; what a callback itself causes goes there alone. [any thread]
+ *
+ * Requires:
+ * `callback` may be called with `user_data` from any thread until it is replaced or the context is destroyed; `error`
+ * is NULL or a valid place.
+ */
+int32_t sam_mm_progress_set(sam_mm_context *context,
+                            sam_mm_progress_fn callback,
+                            void *user_data,
+                            sam_mm_error **error);
+
+/**
+ * Takes the oldest progress that nobody has polled yet; the last 256 are kept. `has_event` becomes 1, or 0 when there is
+ * none. [any thread]
+ *
+ * Requires:
+ * `event` points to a struct whose `struct_size` is set; `has_event` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_progress_poll(sam_mm_context *context,
+                             sam_mm_progress *event,
+                             uint32_t *has_event,
+                             sam_mm_error **error);
+
+/* ============================================================================
+ * Prefetching: encoding the images that are coming, while nobody waits for anything.
+ * ============================================================================ */
+
+/** It does not rest. */
+#define SAM_MM_PREFETCH_NOT_PAUSED 0
+
+/** Device memory is at the warning threshold. */
+#define SAM_MM_PREFETCH_PAUSED_DEVICE 1
+
+/** Host memory is at its threshold. */
+#define SAM_MM_PREFETCH_PAUSED_HOST 2
+
+/** How full memory is could not be had. */
+#define SAM_MM_PREFETCH_PAUSED_UNKNOWN 3
+
+/** Its half of the embedding cache holds images that have not been used yet. */
+#define SAM_MM_PREFETCH_PAUSED_CACHE 4
+
+/** What prefetching is at. Counts are since the context was made. */
+typedef struct sam_mm_prefetch_info {
+  /** `sizeof(sam_mm_prefetch_info)`. */
+  uint32_t struct_size;
+  /** `SAM_MM_PREFETCH_…`: why it rests, though images are waiting. New reasons may come. */
+  uint32_t paused;
+  /** Images that wait. */
+  uint64_t queued;
+  /** Bytes of their pixels, held for as long as they wait. */
+  uint64_t queued_bytes;
+  /** 1 while an image is encoded, else 0. */
+  uint64_t running;
+  /** Images that are encoded now, or were already. */
+  uint64_t done;
+  /** Images that were dropped: memory was too short, or they failed; the log says why. */
+  uint64_t skipped;
+  /** Images that were taken out, or whose model was freed. */
+  uint64_t cancelled;
+  /** Why it rests, for people, with the numbers; empty when it does not. UTF-8; cut at a character when too long. */
+  char reason[256];
+} sam_mm_prefetch_info;
+
+/**
+ * Asks for an image to be encoded before somebody clicks on it; images of a larger `priority` go first, and among equals
+ * those that were added first. Adding one that waits changes its priority and nothing else. The image may be freed
+ * afterwards: the queue holds its pixels until they are encoded. Freeing the model takes its images out of the queue.
+ *
+ * One thread encodes them, and gives way to every other call and job, within the encoding too. It rests while memory is
+ * full, and does not make anybody give memory back: an image for which memory is too short is dropped, and encoded when it
+ * is clicked on. Images that were not used yet take at most half of the embedding cache. Never waits, also in callbacks.
+ * [any thread]
+ *
+ * Requires:
+ * `error` is NULL or a valid place.
+ */
+int32_t sam_mm_prefetch_add(sam_mm_model *model,
+                            sam_mm_image *image,
+                            int32_t priority,
+                            sam_mm_error **error);
+
+/**
+ * Takes an image out of the queue, or stops encoding it; nothing for one that is in neither. Never waits, also in callbacks.
+ * [any thread]
+ *
+ * Requires:
+ * `error` is NULL or a valid place.
+ */
+int32_t sam_mm_prefetch_remove(sam_mm_model *model,
+                               sam_mm_image *image,
+                               sam_mm_error **error);
+
+/**
+ * Takes everything out of the queue and stops encoding for it. Never waits, also in callbacks. [any thread]
+ *
+ * Requires:
+ * `error` is NULL or a valid place.
+ */
+int32_t sam_mm_prefetch_clear(sam_mm_context *context, sam_mm_error **error);
+
+/**
+ * Tells what prefetching is at. Never waits, also in callbacks. [any thread]
+ *
+ * Requires:
+ * `info` points to a struct whose `struct_size` is set; `error` is NULL or a valid place.
+ */
+int32_t sam_mm_prefetch_describe(sam_mm_context *context, sam_mm_prefetch_info *info, sam_mm_error **error);
+
+/* ============================================================================
  * Caches: what they hold, and emptying them.
  * ============================================================================ */
 
-/** Image embeddings: what the image encoder made, by image and model. */
+/**
+ * Image embeddings in memory: what the image encoder made, by image and model, on the device and in host memory
+ * together. `hits` counts those found on disk as well: a miss is an encoding.
+ */
 #define SAM_MM_CACHE_EMBEDDING 0
 
 /** Predictions: what the mask decoder made, by image, model and prompt. */
@@ -1469,6 +2175,18 @@ void sam_mm_result_free(sam_mm_result *result);
 
 /** Images processed for display. */
 #define SAM_MM_CACHE_IMAGE 2
+
+/** Image embeddings on the device, which is asked first. Empty where the device has no memory of its own. */
+#define SAM_MM_CACHE_EMBEDDING_DEVICE 3
+
+/** Image embeddings in host memory, which is asked when the device has none, what waits to be written to disk included. */
+#define SAM_MM_CACHE_EMBEDDING_HOST 4
+
+/**
+ * Image embeddings on disk, asked last: what this process knows of the folder, which others may use as well. Empty
+ * without `embedding_disk_folder`.
+ */
+#define SAM_MM_CACHE_EMBEDDING_DISK 5
 
 /** What a cache holds and how well it serves. */
 typedef struct sam_mm_cache_info {
@@ -1504,7 +2222,9 @@ int32_t sam_mm_cache_describe(sam_mm_context *context,
 /**
  * Drops everything that a cache holds. What is in use stays usable until its user is done: embeddings of running
  * predictions, display images that are not freed. `freed`, which may be NULL, receives the bytes that were given back at
- * once. [any thread]
+ * once. Embeddings are dropped from the tiers named and moved to no other: `SAM_MM_CACHE_EMBEDDING` leaves those on disk,
+ * where the next use finds them, `SAM_MM_CACHE_EMBEDDING_DISK` deletes the files, those of other models and processes
+ * included. [any thread]
  *
  * Requires:
  * `freed` and `error` are NULL or valid places.
@@ -1513,6 +2233,19 @@ int32_t sam_mm_cache_clear(sam_mm_context *context,
                            uint32_t cache,
                            uint64_t *freed,
                            sam_mm_error **error);
+
+/**
+ * `sam_mm_cache_clear`, but for what belongs to the picture of `image`: its embeddings, its predictions. Images processed
+ * for display are known by their pixels, so that of an image with a `content_id` they are dropped. [any thread]
+ *
+ * Requires:
+ * `freed` and `error` are NULL or valid places.
+ */
+int32_t sam_mm_cache_clear_except(sam_mm_context *context,
+                                  uint32_t cache,
+                                  const sam_mm_image *image,
+                                  uint64_t *freed,
+                                  sam_mm_error **error);
 
 #ifdef __cplusplus
 }  /* extern "C" */

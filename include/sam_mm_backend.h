@@ -27,6 +27,9 @@ extern "C" {
  */
 #define SAM_MM_BACKEND_REQUIRES_MARKER "sam-mm-backend-requires:"
 
+/** Id for `get_extension`: a `sam_mm_backend_embedding_half`. */
+#define SAM_MM_BACKEND_EMBEDDING_HALF "embedding_export_half/1"
+
 /** Major version of the plugin ABI. Host and plugin must agree on it. */
 #define SAM_MM_BACKEND_ABI_MAJOR 1
 
@@ -491,6 +494,27 @@ typedef struct sam_mm_backend {
   /** Optional. A table of further functions by name and revision (`"name/rev"`), or NULL. */
   const void *(*get_extension)(const char *id);
 } sam_mm_backend;
+
+/** Optional extension `SAM_MM_BACKEND_EMBEDDING_HALF`: embeddings as bytes in half precision, for keeping many of them. */
+typedef struct sam_mm_backend_embedding_half {
+  /** Size of this struct as the plugin was compiled. */
+  uint32_t struct_size;
+  /** Zero; keeps the next field aligned. */
+  uint32_t reserved;
+  /**
+   * As `embedding_export`, but each value is the nearest one of IEEE 754 binary16, and the bytes are fewer.
+   * `embedding_import` of the same model takes them back and gives an embedding of the precision that the embedding had,
+   * of which every value is within 2^-11 of the original, relatively (2^-25 absolutely, below 2^-14).
+   * `buffer` holds `capacity` bytes, at least as many as `embedding_export` requires; `written` receives how many were
+   * used. `SAM_MM_ERR_UNSUPPORTED` for an embedding that half precision cannot hold (a value beyond its range, or one
+   * that is not finite) or that has no more than half precision already.
+   */
+  int32_t (*embedding_export_half)(sam_mm_backend_embedding *embedding,
+                                   uint8_t *buffer,
+                                   uint64_t capacity,
+                                   uint64_t *written,
+                                   sam_mm_backend_error *error);
+} sam_mm_backend_embedding_half;
 
 /**
  * The one function a plugin exports, under the name `sam_mm_backend_query`. Free of side effects: it compares

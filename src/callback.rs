@@ -1,6 +1,7 @@
 //! A place for somebody else's callback.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use crate::error::Error;
@@ -22,6 +23,29 @@ pub fn refuse_inside(what: &'static str) -> Result<(), Error> {
         return Err(Error::invalid_argument(what, reason));
     }
     Ok(())
+}
+
+/// Whether this thread runs a callback.
+pub fn is_inside() -> bool {
+    IN_CALLBACK.get()
+}
+
+/// Set when the process ends.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// From now on no callback is called any more: what they use may be gone, for the process ends.
+pub fn silence_for_good() {
+    SILENT.store(true, Ordering::SeqCst);
+}
+
+/// Runs a callback that is in no slot. Not from inside another one.
+pub fn run_inside(callback: impl FnOnce()) {
+    if SILENT.load(Ordering::SeqCst) {
+        return;
+    }
+    IN_CALLBACK.set(true);
+    let _leave = Leave;
+    callback();
 }
 
 /// Holds a callback that can be replaced at any time. On one thread no callback runs inside another one, of whatever
@@ -54,13 +78,11 @@ impl<T> Slot<T> {
 
     /// Lets `call` call the callback, if there is one and this thread is not inside a callback already.
     pub fn with(&self, call: impl FnOnce(&T)) {
-        if IN_CALLBACK.get() {
+        if IN_CALLBACK.get() || SILENT.load(Ordering::SeqCst) {
             return;
         }
         if let Some(callback) = &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
-            IN_CALLBACK.set(true);
-            let _leave = Leave;
-            call(callback);
+            run_inside(|| call(callback));
         }
     }
 }

@@ -12,7 +12,12 @@ use crate::cache::image::ImageCache;
 use crate::cache::prediction::PredictionCache;
 use crate::cache::weighted_lru::Limits;
 use crate::callback::refuse_inside;
+use crate::embeddings::disk::DiskOptions;
+use crate::embeddings::{EmbeddingOptions, Embeddings};
 use crate::error::Error;
+use crate::jobs::Jobs;
+use crate::jobs::orders::Oversight;
+use crate::jobs::turnstile::Turnstile;
 use crate::logging::{Level, Log, Sink};
 use crate::memory::budget;
 use crate::memory::config::{MemoryConfig, MemoryOptions};
@@ -23,8 +28,8 @@ use crate::memory::info::MemoryInfo;
 use crate::memory::manager::{MemoryManager, OptimizeReport};
 use crate::memory::probe::ProbeOptions;
 use crate::memory::status::{self, Tier};
-use crate::placed_embeddings::PlacedEmbeddings;
 use crate::prediction::Decoded;
+use crate::prefetch::Prefetcher;
 
 /// Most threads that may be asked for: OpenMP ends the process when it cannot start one.
 const MOST_THREADS: u32 = 1024;
@@ -40,8 +45,16 @@ pub struct Options {
     pub num_threads: u32,
     /// Whether GPUs may use TF32 for matrix products.
     pub allow_tf32: bool,
-    /// Most bytes of embeddings kept, on the device and in host memory each.
+    /// Most bytes of embeddings kept on the device; in host memory where there is no device with a memory of its own.
     pub embedding_cache_bytes: u64,
+    /// Most embeddings kept on the device, and in host memory each.
+    pub embedding_cache_entries: usize,
+    /// Most bytes of embeddings kept in host memory beside a device: of those that left it.
+    pub embedding_host_bytes: u64,
+    /// Whether embeddings are kept on disk, where, and how much of them.
+    pub embedding_disk: Option<DiskOptions>,
+    /// Whether embeddings are kept in half precision, in host memory beside a device and on disk.
+    pub embedding_compress: bool,
     /// Most predictions kept, and most bytes of them.
     pub prediction_cache: Limits,
     /// How many images resized for display are kept, and their bytes together.
@@ -64,6 +77,10 @@ impl Default for Options {
             num_threads: 0,
             allow_tf32: true,
             embedding_cache_bytes: 1 << 30,
+            embedding_cache_entries: usize::MAX,
+            embedding_host_bytes: 1 << 30,
+            embedding_disk: None,
+            embedding_compress: false,
             prediction_cache: Limits {
                 entries: 50,
                 bytes: 64 << 20,
@@ -101,9 +118,12 @@ pub struct Context {
     /// The CPU beside a GPU, opened when something has to run there.
     cpu: Mutex<Option<Device>>,
     memory: Arc<MemoryManager>,
-    embeddings: PlacedEmbeddings,
+    embeddings: Embeddings,
     predictions: Arc<PredictionCache<Decoded>>,
     images: Arc<ImageCache>,
+    turnstile: Turnstile,
+    jobs: Jobs,
+    prefetch: Prefetcher,
     next_id: AtomicU64,
 }
 
@@ -126,7 +146,8 @@ impl Context {
         let memory = MemoryManager::new(config, warnings, options.probes.clone(), move |event| {
             observer.write_event(event);
         });
-        let embeddings = PlacedEmbeddings::new(options.embedding_cache_bytes);
+        let memory = Arc::new(memory);
+        let embeddings = Self::embeddings_of(&options, &memory, &log);
         embeddings.register(memory.consumers());
         let predictions = Arc::new(PredictionCache::new(options.prediction_cache));
         let consumer: Arc<dyn Consumer> = predictions.clone();
@@ -140,15 +161,45 @@ impl Context {
             embeddings,
             images,
             predictions,
-            memory: Arc::new(memory),
+            memory,
             cpu: Mutex::new(None),
             options,
             log,
             poisoned: AtomicBool::new(false),
             runtime: OnceLock::new(),
             opening: Mutex::new(()),
+            turnstile: Turnstile::default(),
+            jobs: Jobs::default(),
+            prefetch: Prefetcher::default(),
             next_id: AtomicU64::new(1),
         })
+    }
+
+    fn embeddings_of(
+        options: &Options,
+        memory: &Arc<MemoryManager>,
+        log: &Arc<ContextLog>,
+    ) -> Embeddings {
+        let limits = |bytes| Limits {
+            entries: options.embedding_cache_entries,
+            bytes,
+        };
+        let embedding_options = EmbeddingOptions {
+            device: limits(options.embedding_cache_bytes),
+            host: limits(options.embedding_host_bytes),
+            disk: options.embedding_disk.clone(),
+            compress: options.embedding_compress,
+        };
+        let (memory, log) = (Arc::downgrade(memory), Arc::clone(log));
+        let host_has_room = move || {
+            let memory = memory.upgrade();
+            memory.is_some_and(|memory| memory.should_cache(Tier::Host).is_ok())
+        };
+        Embeddings::new(
+            &embedding_options,
+            Box::new(host_has_room),
+            Box::new(move |line| log.0.write(Level::Warn, line)),
+        )
     }
 
     /// Where this context writes what happens.
@@ -167,12 +218,34 @@ impl Context {
     }
 
     /// What the backend can ask of this context while it works on one operation in the memory of `tier`.
-    pub(crate) fn operation(&self, tier: Tier) -> Operation {
+    pub(crate) fn operation(&self, tier: Tier, oversight: Oversight) -> Operation {
         Operation::new(Arc::new(Hooks {
             log: Arc::clone(&self.log),
             memory: Arc::clone(&self.memory),
             tier,
+            oversight,
         }))
+    }
+
+    /// The line of those who want to use its models.
+    pub fn turnstile(&self) -> &Turnstile {
+        &self.turnstile
+    }
+
+    /// Its jobs, and the progress of all work.
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
+    }
+
+    /// What is encoded before anybody waits for it.
+    pub fn prefetch(&self) -> &Prefetcher {
+        &self.prefetch
+    }
+
+    /// Cancels everything that goes on in the background and ends its threads. What was made from the context stays usable.
+    pub fn shut_down(&self) {
+        self.prefetch.close();
+        self.jobs.close();
     }
 
     /// A panic happened while this context was in use: nothing is known about its state any more.
@@ -186,7 +259,7 @@ impl Context {
     }
 
     /// The embeddings kept.
-    pub fn embeddings(&self) -> &PlacedEmbeddings {
+    pub fn embeddings(&self) -> &Embeddings {
         &self.embeddings
     }
 
@@ -272,6 +345,9 @@ impl Context {
             device: device.clone(),
             log: Arc::clone(&self.log),
         }));
+        if self.memory.has_device() {
+            self.embeddings.has_device();
+        }
         Ok(Runtime {
             device_name: device.name().to_string(),
             device,
@@ -330,6 +406,7 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
+        self.shut_down();
         self.memory.stop_monitor();
     }
 }
@@ -408,11 +485,17 @@ struct Hooks {
     log: Arc<ContextLog>,
     memory: Arc<MemoryManager>,
     tier: Tier,
+    oversight: Oversight,
 }
 
 impl OperationHooks for Hooks {
+    fn is_cancelled(&self) -> bool {
+        self.oversight.should_stop()
+    }
+
     fn before_allocate(&self, bytes: u64) -> bool {
         match self.tier {
+            Tier::Device if self.oversight.is_modest() => self.memory.has_room(bytes),
             Tier::Device => self.memory.admit(bytes),
             Tier::Host => true,
         }

@@ -10,6 +10,16 @@ use crate::memory::analytics::Cache;
 use crate::memory::status::Tier;
 use crate::registered_image::RegisteredImage;
 
+/// Whether an image can be brought to display size like this.
+///
+/// # Errors
+/// Why not.
+pub fn check(image: &RegisteredImage, options: &ScalingOptions) -> Result<(), Error> {
+    let (width, height) = image.size();
+    DisplayPlan::new(options, width, height)?;
+    Ok(())
+}
+
 /// Brings an image to display size. Threads that ask for the same image at once wait for one of them to do it.
 pub fn process(
     image: &RegisteredImage,

@@ -1,6 +1,7 @@
 //! The errors of the core, each with the status code that callers in other languages see.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use sam_mm_backend_abi::abi;
 use thiserror::Error;
@@ -94,6 +95,12 @@ pub enum Error {
     /// A backend could not be found, or failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// Somebody asked to stop before there was a result.
+    #[error("cancelled: it was asked to stop before there was a result")]
+    Cancelled,
+    /// A job ended with this error.
+    #[error(transparent)]
+    Job(Arc<Error>),
     /// An earlier panic left the context in doubt.
     #[error("an earlier internal failure left this context unusable; destroy it and make another")]
     Poisoned,
@@ -114,6 +121,16 @@ impl Error {
         }
     }
 
+    /// Whether memory was too short, on the device or in the host: less work at once may succeed.
+    pub fn is_out_of_memory(&self) -> bool {
+        self.code() == abi::SAM_MM_ERR_OUT_OF_MEMORY
+    }
+
+    /// Whether it only says that somebody asked to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.code() == abi::SAM_MM_ERR_CANCELLED
+    }
+
     /// The status code of the C API.
     pub fn code(&self) -> i32 {
         match self {
@@ -130,6 +147,8 @@ impl Error {
             Self::MemoryConfig(_) => abi::SAM_MM_ERR_INVALID_ARGUMENT,
             Self::NotFinite { .. } => abi::SAM_MM_ERR_BACKEND,
             Self::Backend(error) => error.code(),
+            Self::Cancelled => abi::SAM_MM_ERR_CANCELLED,
+            Self::Job(error) => error.code(),
             Self::Poisoned => abi::SAM_MM_ERR_POISONED,
             Self::Internal(_) => abi::SAM_MM_ERR_INTERNAL,
         }

@@ -1,14 +1,19 @@
 //! A model loaded onto a context's device.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::backend::{Checkpoint, Device, Element, ModelInfo, Precision, Resize};
 use crate::callback::refuse_inside;
 use crate::context::Context;
+use crate::embeddings::disk::{Contents, DiskModel, backend_key};
 use crate::error::Error;
-use crate::image::{Image, ModelInput, ResizeMode, SampleType, preprocess, resized_size};
+use crate::image::{Image, ImageKey, ModelInput, ResizeMode, SampleType, preprocess, resized_size};
+use crate::jobs::orders::{Orders, Oversight};
+use crate::jobs::progress::Stage;
+use crate::jobs::turnstile::{Errand, Turn};
 use crate::mask::{Geometry, Upsampler};
 use crate::memory::execute::foresee;
 use crate::memory::plan::{Abilities, Candidate, Way, Work, ways};
@@ -36,7 +41,7 @@ enum Reloadable {
     No,
 }
 
-/// A model on a device. Used from many threads at once, which take turns.
+/// A model on a device. Used from many threads at once, which take turns ([`Context::turnstile`]).
 pub struct Model {
     context: Arc<Context>,
     id: u64,
@@ -48,10 +53,9 @@ pub struct Model {
     primary: Arc<Placement>,
     /// The same model on the CPU beside the GPU, loaded when something has to run there.
     fallback: Mutex<Option<Arc<Placement>>>,
-    /// Held while an image is encoded, so that threads asking for the same image encode it once.
-    encoding: Mutex<()>,
-    /// Held while prompts are decoded, so that threads asking for the same prediction decode it once.
-    decoding: Mutex<()>,
+    /// How often the backend asked whether to go on when it encoded last; see
+    /// [`Ticks`](crate::jobs::orders::Ticks).
+    pub(crate) ticks_to_encode: AtomicU32,
     /// The last one made: it depends on the size of the image alone, and images of a set often share theirs.
     upsampler: Mutex<Option<Arc<Upsampler>>>,
 }
@@ -63,8 +67,20 @@ impl Model {
         source: Source<'_>,
         precision: Precision,
     ) -> Result<Self, Error> {
+        Self::load_with(context, source, precision, &Orders::default())
+    }
+
+    /// [`load`](Self::load) with orders.
+    pub fn load_with(
+        context: &Arc<Context>,
+        source: Source<'_>,
+        precision: Precision,
+        orders: &Orders,
+    ) -> Result<Self, Error> {
         refuse_inside("a model")?;
+        orders.enter(Stage::Loading, 0.0)?;
         let runtime = context.runtime()?;
+        orders.enter(Stage::Loading, 0.1)?;
         let (checkpoint, name) = match &source {
             Source::File(path) => (Checkpoint::File(path), path.to_string_lossy().into_owned()),
             Source::Bytes(bytes) => (
@@ -81,11 +97,15 @@ impl Model {
         } else {
             Tier::Host
         };
+        let contents = contents_of(context, &source);
         let start = Instant::now();
-        let model =
-            runtime
-                .device()
-                .load_model(checkpoint, &name, precision, &context.operation(tier))?;
+        let operation = context.operation(tier, Oversight::of(orders));
+        let loaded = runtime
+            .device()
+            .load_model(checkpoint, &name, precision, &operation);
+        // What came too late is not kept either.
+        orders.cancel.check()?;
+        let model = loaded?;
         context.log().debug(|| {
             let (info, device) = (model.info(), runtime.device_name());
             let milliseconds = start.elapsed().as_secs_f64() * 1e3;
@@ -94,9 +114,19 @@ impl Model {
                 info.family, info.variant, info.parameters
             )
         });
+        let id = context.fresh_id();
+        if let Some(contents) = contents {
+            let kept = DiskModel {
+                contents,
+                backend: backend_key(runtime.backend_name(), runtime.backend_version()),
+                precision,
+                embedding_bytes: model.info().embedding_bytes,
+            };
+            context.embeddings().add_model(id, kept);
+        }
         Ok(Self {
             context: Arc::clone(context),
-            id: context.fresh_id(),
+            id,
             name,
             precision,
             device_name: runtime.device_name().to_owned(),
@@ -107,8 +137,7 @@ impl Model {
             },
             primary: Arc::new(Placement::new(tier, model, precision)),
             fallback: Mutex::new(None),
-            encoding: Mutex::new(()),
-            decoding: Mutex::new(()),
+            ticks_to_encode: AtomicU32::new(0),
             upsampler: Mutex::new(None),
         })
     }
@@ -250,8 +279,13 @@ impl Model {
     }
 
     /// Whether an operation may move to the CPU.
-    fn falls_back(&self) -> bool {
+    pub(crate) fn falls_back(&self) -> bool {
         self.context.options().cpu_fallback && !matches!(self.reloadable, Reloadable::No)
+    }
+
+    /// What its weights are in now.
+    pub(crate) fn weights(&self) -> Precision {
+        self.primary.precision()
     }
 
     /// Whose memory it takes when all is well.
@@ -260,7 +294,11 @@ impl Model {
     }
 
     /// The model in the memory of a tier; on the CPU beside a GPU it is loaded the first time.
-    pub(crate) fn placement(&self, tier: Tier) -> Result<Arc<Placement>, Error> {
+    pub(crate) fn placement(
+        &self,
+        tier: Tier,
+        oversight: &Oversight,
+    ) -> Result<Arc<Placement>, Error> {
         if tier == self.primary.tier() {
             return Ok(Arc::clone(&self.primary));
         }
@@ -268,12 +306,12 @@ impl Model {
         if let Some(loaded) = &*fallback {
             return Ok(Arc::clone(loaded));
         }
-        let loaded = Arc::new(self.load_beside(&self.context.cpu_device()?)?);
+        let loaded = Arc::new(self.load_beside(&self.context.cpu_device()?, oversight)?);
         *fallback = Some(Arc::clone(&loaded));
         Ok(loaded)
     }
 
-    fn load_beside(&self, device: &Device) -> Result<Placement, Error> {
+    fn load_beside(&self, device: &Device, oversight: &Oversight) -> Result<Placement, Error> {
         let checkpoint = match &self.reloadable {
             Reloadable::File(path) => Checkpoint::File(path),
             Reloadable::Demo => Checkpoint::Bytes(DEMO_MODEL),
@@ -282,7 +320,7 @@ impl Model {
                 return Err(Error::Unsupported(reason.to_owned()));
             }
         };
-        let operation = self.context.operation(Tier::Host);
+        let operation = self.context.operation(Tier::Host, oversight.clone());
         let model = device.load_model(checkpoint, &self.name, Precision::Fp32, &operation)?;
         Ok(Placement::new(Tier::Host, model, Precision::Fp32))
     }
@@ -291,21 +329,38 @@ impl Model {
         self.fallback.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a turn to decode.
-    pub(crate) fn decoding_turn(&self) -> MutexGuard<'_, ()> {
-        self.decoding.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits for a turn to work on an image.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when its orders say so before the turn comes.
+    pub(crate) fn turn(&self, image: ImageKey, orders: &Orders) -> Result<Turn, Error> {
+        orders.at(Stage::Waiting, 0.05);
+        let errand = Errand {
+            model: self.id,
+            image,
+            urgency: orders.urgency,
+        };
+        self.context.turnstile().take(errand, &orders.cancel)
     }
+}
 
-    /// Waits for a turn to encode.
-    pub(crate) fn encoding_turn(&self) -> MutexGuard<'_, ()> {
-        self.encoding.lock().unwrap_or_else(PoisonError::into_inner)
+/// What tells the checkpoint from others, where embeddings are kept on disk. The state of a file is that before it is
+/// loaded.
+fn contents_of(context: &Context, source: &Source<'_>) -> Option<Contents> {
+    if !context.embeddings().has_disk() {
+        return None;
     }
+    Some(match source {
+        Source::File(path) => Contents::of_file(path.clone()),
+        Source::Bytes(bytes) => Contents::of_bytes(bytes),
+        Source::Demo => Contents::of_bytes(DEMO_MODEL),
+    })
 }
 
 impl Drop for Model {
     fn drop(&mut self) {
         let (embeddings, predictions) = (self.context.embeddings(), self.context.predictions());
-        embeddings.remove_where(|key| key.model == self.id);
+        embeddings.remove_model(self.id);
         predictions.remove_where(|key| key.model == self.id);
     }
 }

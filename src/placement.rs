@@ -1,8 +1,9 @@
 //! Where a model runs: on the context's device, and, when that has no room, on the CPU.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::backend::{self, Embedding, Operation, Precision};
+use crate::embeddings::packed::Packed;
 use crate::error::Error;
 use crate::memory::plan::{Candidate, Way, Work};
 use crate::memory::status::Tier;
@@ -11,8 +12,10 @@ use crate::memory::status::Tier;
 pub struct Placement {
     tier: Tier,
     model: backend::Model,
-    /// What the weights are in now.
-    precision: Mutex<Precision>,
+    /// What the weights are in now. Never locked for long: it is asked while an operation runs.
+    precision: RwLock<Precision>,
+    /// Held by a running operation, so that the weights stay as it needs them.
+    running: Mutex<()>,
 }
 
 /// An embedding and the model that made it, which alone can decode it.
@@ -33,7 +36,8 @@ impl Placement {
         Self {
             tier,
             model,
-            precision: Mutex::new(precision),
+            precision: RwLock::new(precision),
+            running: Mutex::new(()),
         }
     }
 
@@ -49,7 +53,10 @@ impl Placement {
 
     /// What the weights are in now.
     pub fn precision(&self) -> Precision {
-        *self.precision_now()
+        *self
+            .precision
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs an operation with the weights in the precision of its plan; what it needs of them stays so until it ends.
@@ -62,10 +69,13 @@ impl Placement {
         operation: &Operation,
         run: impl FnOnce(&backend::Model) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut now = self.precision_now();
-        if *now != precision {
+        let _running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.precision() != precision {
             self.model.set_precision(precision, operation)?;
-            *now = precision;
+            *self
+                .precision
+                .write()
+                .unwrap_or_else(PoisonError::into_inner) = precision;
         }
         run(&self.model)
     }
@@ -104,6 +114,23 @@ impl Placement {
         in_passing.max((to_run + then).saturating_sub(bytes))
     }
 
+    /// An embedding of bytes that this model exported here or elsewhere.
+    ///
+    /// # Errors
+    /// What the backend says.
+    pub fn import_packed(
+        self: &Arc<Self>,
+        packed: &Packed,
+        operation: &Operation,
+    ) -> Result<PlacedEmbedding, Error> {
+        Ok(PlacedEmbedding {
+            placement: Arc::clone(self),
+            precision: packed.precision,
+            tried_better: packed.tried_better,
+            embedding: self.model.import(&packed.bytes, operation)?,
+        })
+    }
+
     /// The same image embedding at another place, bit for bit.
     ///
     /// # Errors
@@ -120,11 +147,5 @@ impl Placement {
             tried_better: from.tried_better,
             embedding: self.model.import(&bytes, operation)?,
         })
-    }
-
-    fn precision_now(&self) -> MutexGuard<'_, Precision> {
-        self.precision
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use crate::backend::MaskBuffers;
+use crate::embeddings::Source;
 use crate::error::Error;
 use crate::mask::{Bitmask, Extent, LogitMask, Upsampler};
 use crate::memory::execute::Ran;
@@ -35,6 +36,8 @@ pub struct Decoded {
     pub has_device: bool,
     /// How it was decoded; `None` until it is.
     pub ran: Option<Ran>,
+    /// The model is a SAM 2, whose logits are held to [`LARGEST_RETURNED_LOGIT`] for callers.
+    is_sam2: bool,
     /// Shared by all that is decoded for images of this size.
     upsampler: Arc<Upsampler>,
     /// `[num_objects][masks_per_object][mask_size][mask_size]`
@@ -44,6 +47,9 @@ pub struct Decoded {
     /// `[num_objects]` object scores; [`LEFT_ALONE`] where the model gave none.
     object_scores: Vec<f32>,
 }
+
+/// Official SAM 2 holds the logits that it returns to ± this. Its masks are made from those it does not return.
+const LARGEST_RETURNED_LOGIT: f32 = 32.0;
 
 /// What an object score is until a model writes one: a NaN that no computation makes by chance.
 const LEFT_ALONE: u32 = 0x7fc0_5a44;
@@ -55,7 +61,11 @@ pub struct Prediction {
     pub timings: Timings,
     /// How the image was encoded; `None` when that was not needed.
     pub encode_ran: Option<Ran>,
+    /// Where the embedding was; `None` when none was needed.
+    pub embedding_source: Option<Source>,
     decoded: Arc<Decoded>,
+    /// All logits as callers get them; `None` where that is as they are.
+    returned: OnceLock<Option<Vec<f32>>>,
     made: Vec<Made>,
 }
 
@@ -88,6 +98,7 @@ impl Decoded {
             image_size,
             has_device: model.tier() == Tier::Device,
             ran: None,
+            is_sam2: model.info().family.starts_with("sam2"),
             upsampler: model.upsampler(image_size)?,
             logits,
             scores: vec![0.0; count],
@@ -102,6 +113,22 @@ impl Decoded {
             scores: &mut self.scores,
             object_scores: Some(&mut self.object_scores),
         }
+    }
+
+    /// Predicted IoU of all masks, object after object.
+    pub(crate) fn scores(&self) -> &[f32] {
+        &self.scores
+    }
+
+    /// Low-resolution logits of a mask there is, row by row, as the model made them: what masks are made of.
+    pub(crate) fn mask_logits(&self, index: usize) -> &[f32] {
+        let cells = self.mask_size * self.mask_size;
+        &self.logits[index * cells..][..cells]
+    }
+
+    /// The way from the logits to the image.
+    pub(crate) fn upsampler(&self) -> &Upsampler {
+        &self.upsampler
     }
 
     /// The first value that is no number: which it is, of which mask, and the value.
@@ -154,7 +181,9 @@ impl Prediction {
         Self {
             timings,
             encode_ran,
+            embedding_source: None,
             decoded,
+            returned: OnceLock::new(),
             made: (0..count).map(|_| Made::default()).collect(),
         }
     }
@@ -191,11 +220,22 @@ impl Prediction {
         Ok(self.has_object_scores().then(|| self.object_scores[object]))
     }
 
-    /// Low-resolution logits of a mask, row by row.
+    /// Low-resolution logits of a mask as the official predictor returns them, row by row.
     pub fn logits(&self, index: usize) -> Result<&[f32], Error> {
         self.check(index)?;
+        let held = self.returned.get_or_init(|| self.held_logits());
         let cells = self.mask_size * self.mask_size;
-        Ok(&self.logits[index * cells..][..cells])
+        Ok(match held {
+            Some(held) => &held[index * cells..][..cells],
+            None => self.mask_logits(index),
+        })
+    }
+
+    /// The logits held to what SAM 2 returns; `None` when there is nothing to hold.
+    fn held_logits(&self) -> Option<Vec<f32>> {
+        let limit = LARGEST_RETURNED_LOGIT;
+        let beyond = self.is_sam2 && self.logits.iter().any(|logit| logit.abs() > limit);
+        beyond.then(|| self.logits.iter().map(|l| l.clamp(-limit, limit)).collect())
     }
 
     /// The mask of an object with the highest predicted IoU.
@@ -228,7 +268,8 @@ impl Prediction {
 
     /// A mask that is still logits, for every other form of output.
     pub fn mask(&self, index: usize) -> Result<LogitMask<'_>, Error> {
-        Ok(LogitMask::new(&self.upsampler, self.logits(index)?)?)
+        self.check(index)?;
+        Ok(LogitMask::new(&self.upsampler, self.mask_logits(index))?)
     }
 
     fn check_object(&self, object: usize) -> Result<(), Error> {

@@ -4,21 +4,32 @@
 //! Encoding and decoding run in the care of the memory manager, which looks at how full memory is and chooses how and
 //! where. What is kept costs no memory: it is given however full that is.
 //!
+//! A model does one thing at a time. Whoever has its turn encodes and decodes in one go, and finds what those before have
+//! kept: threads that want the same wait for one of them to make it. Work in the background gives way to them
+//! ([`turnstile`](crate::jobs::turnstile)) and begins anew afterwards.
+//!
 //! Whoever asks for a model in fp32 gets fp32 where there is room for it. What had to be computed in half precision while
 //! there was none is kept as such, and serves until there is room again; it is then computed anew.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Instant;
 
 use crate::backend::{self, PixelData, Pixels, Precision};
 use crate::cache::{embedding, prediction};
 use crate::callback::refuse_inside;
+use crate::embeddings::packed::Packed;
+use crate::embeddings::{Source, bring_up};
 use crate::error::Error;
 use crate::image::{ImageKey, ModelInput, Samples};
+use crate::jobs::leaving::has_run;
+use crate::jobs::orders::{Orders, Oversight, Ticks};
+use crate::jobs::progress::Stage;
+use crate::jobs::turnstile::Turn;
 use crate::memory::analytics::Cache;
-use crate::memory::execute::{Ran, execute};
-use crate::memory::plan::Work;
+use crate::memory::execute::{Fit, Ran, execute, execute_modestly, fit};
+use crate::memory::plan::{Candidate, Way, Work, equal_to_best};
 use crate::memory::recovery::Rung;
 use crate::memory::status::Tier;
 use crate::model::Model;
@@ -35,36 +46,97 @@ pub fn predict(
     prompts: &[Prompt<'_>],
     multimask: bool,
 ) -> Result<Prediction, Error> {
-    refuse_inside("a prediction")?;
+    predict_with(model, image, prompts, multimask, &Orders::default())
+}
+
+/// [`predict`] with orders.
+pub fn predict_with(
+    model: &Model,
+    image: &RegisteredImage,
+    prompts: &[Prompt<'_>],
+    multimask: bool,
+    orders: &Orders,
+) -> Result<Prediction, Error> {
+    let prompts = check_prompts(model, image, prompts, multimask)?;
+    predict_checked(model, image, &prompts, orders)
+}
+
+/// The prompts of a prediction, checked and copied.
+pub fn check_prompts(
+    model: &Model,
+    image: &RegisteredImage,
+    prompts: &[Prompt<'_>],
+    multimask: bool,
+) -> Result<Prompts, Error> {
     check_same_context(model, image)?;
     let mask_size = model.info().mask_size as usize;
-    let prompts = Prompts::check(prompts, multimask, image.size(), mask_size)?;
+    Ok(Prompts::check(prompts, multimask, image.size(), mask_size)?)
+}
+
+/// [`predict_with`] for prompts that were checked for this model and image.
+pub fn predict_checked(
+    model: &Model,
+    image: &RegisteredImage,
+    prompts: &Prompts,
+    orders: &Orders,
+) -> Result<Prediction, Error> {
+    refuse_inside("a prediction")?;
+    check_same_context(model, image)?;
+    orders.enter(Stage::Reading, 0.0)?;
     let input = identify(model, image)?;
-    let key = prediction_key(model, image.key(), &prompts);
-    if let Some(kept) = kept_prediction(model, &key)? {
+    let key = prediction_key(model, image.key(), prompts);
+    if let Some(kept) = model.context().predictions().get(&key) {
         count(model, image, Cache::Prediction, true);
         return Ok(Prediction::kept(kept));
     }
-    let encoded = encode_input(model, image, input)?;
-    let turn = model.decoding_turn();
-    if let Some(kept) = kept_prediction(model, &key)? {
-        drop(turn);
-        count(model, image, Cache::Prediction, true);
-        return Ok(Prediction::kept(kept));
+    in_turn(model, image, orders, |turn| {
+        if let Some(kept) = kept_prediction(model, &key)? {
+            count(model, image, Cache::Prediction, true);
+            return Ok(Prediction::kept(kept));
+        }
+        let encoded = encode_in_turn(model, image, input.as_ref(), (orders, turn))?;
+        count(model, image, Cache::Prediction, false);
+        orders.enter(Stage::Decoding, DECODING)?;
+        let oversight = Oversight::in_turn(orders, turn);
+        let (decoded, decode_ms) =
+            timed(|| decode(model, image, (&encoded, prompts), &oversight, Reach::All))?;
+        let decoded = Arc::new(decoded);
+        keep_if_memory_allows(model, key.clone(), &encoded.embedding, &decoded);
+        tell_decoded(model, image, &decoded, decode_ms);
+        Ok(encoded.into_prediction(decoded, decode_ms))
+    })
+}
+
+/// Of all the work of a prediction, where encoding begins and decoding does. Half of a MobileSAM's time is decoding, of the
+/// others' next to nothing; progress is a help, no measurement.
+const ENCODING: f64 = 0.1;
+const DECODING: f64 = 0.9;
+
+/// Does `work` in a turn with the model; again and again where it has to give way, and only then.
+fn in_turn<T>(
+    model: &Model,
+    image: &RegisteredImage,
+    orders: &Orders,
+    mut work: impl FnMut(&Turn) -> Result<T, Error>,
+) -> Result<T, Error> {
+    loop {
+        let turn = model.turn(image.key(), orders)?;
+        let outcome = work(&turn);
+        if !outcome.as_ref().is_err_and(Error::is_cancelled) {
+            return outcome;
+        }
+        orders.cancel.check()?;
+        if !turn.signs().gave_way() {
+            return outcome;
+        }
     }
-    count(model, image, Cache::Prediction, false);
-    let (decoded, decode_ms) = timed(|| decode(model, image, &encoded, &prompts))?;
-    let decoded = Arc::new(decoded);
-    keep_if_memory_allows(model, key, &encoded.embedding, &decoded);
-    drop(turn);
-    tell_decoded(model, image, &decoded, decode_ms);
-    Ok(encoded.into_prediction(decoded, decode_ms))
 }
 
 /// An embedding at hand, and what it took to have it.
 pub struct Encoded {
     key: embedding::Key,
     embedding: Arc<PlacedEmbedding>,
+    source: Source,
     /// What encoding took; `None` when the embedding had been kept.
     encoding: Option<Encoding>,
 }
@@ -83,17 +155,108 @@ impl Encoded {
             decode_ms: Some(decode_ms),
         };
         let encode_ran = self.encoding.map(|encoding| encoding.ran);
-        Prediction::new(decoded, timings, encode_ran)
+        let mut prediction = Prediction::new(decoded, timings, encode_ran);
+        prediction.embedding_source = Some(self.source);
+        prediction
     }
 }
 
 /// The embedding of an image: the kept one, or a new one that is kept from now on. Threads that ask for the same image
 /// at once wait for one encoding.
 pub fn encode(model: &Model, image: &RegisteredImage) -> Result<Encoded, Error> {
+    encode_with(model, image, &Orders::default())
+}
+
+/// [`encode`] with orders.
+pub fn encode_with(
+    model: &Model,
+    image: &RegisteredImage,
+    orders: &Orders,
+) -> Result<Encoded, Error> {
     refuse_inside("an embedding")?;
     check_same_context(model, image)?;
+    orders.enter(Stage::Reading, 0.0)?;
     let input = identify(model, image)?;
-    encode_input(model, image, input)
+    let key = embedding_key(model, image.key());
+    let kept = model.context().embeddings().live(key);
+    if let Some(kept) = kept.filter(|kept| needs_no_better(model, kept)) {
+        return Ok(found(model, image, (key, kept), orders));
+    }
+    in_turn(model, image, orders, |turn| {
+        encode_in_turn(model, image, input.as_ref(), (orders, turn))
+    })
+}
+
+/// What came of prefetching an image.
+pub enum Prefetched {
+    /// It is kept, now or from before.
+    IsThere,
+    /// Somebody more urgent came, and nothing was made.
+    GaveWay,
+}
+
+/// Encodes an image that nobody waits for, once, unless it is kept already.
+pub(crate) fn prefetch(
+    model: &Model,
+    image: &RegisteredImage,
+    orders: &Orders,
+) -> Result<Prefetched, Error> {
+    let input = identify(model, image)?;
+    let turn = model.turn(image.key(), orders)?;
+    match encode_in_turn(model, image, input.as_ref(), (orders, &turn)) {
+        Ok(_) => Ok(Prefetched::IsThere),
+        Err(error) if error.is_cancelled() && turn.signs().gave_way() => Ok(Prefetched::GaveWay),
+        Err(error) => Err(error),
+    }
+}
+
+/// Which ways an operation may be run in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// All.
+    All,
+    /// Those that give the same result within rounding as the best one: neither half precision nor the CPU in its place.
+    SameResult,
+}
+
+/// Decodes prompts on an embedding of the image for somebody who will not ask for the same again: nothing is kept. It is
+/// one turn with the model, so that others come in between.
+pub(crate) fn decode_once(
+    model: &Model,
+    image: &RegisteredImage,
+    (encoded, prompts): (&Encoded, &Prompts),
+    reach: Reach,
+    orders: &Orders,
+) -> Result<Decoded, Error> {
+    refuse_inside("a prediction")?;
+    in_turn(model, image, orders, |turn| {
+        let oversight = Oversight::in_turn(orders, turn);
+        let objects = (encoded, prompts);
+        let (decoded, decode_ms) = timed(|| decode(model, image, objects, &oversight, reach))?;
+        tell_decoded(model, image, &decoded, decode_ms);
+        Ok(decoded)
+    })
+}
+
+/// How the decoding of so many objects would fit in memory now; in host memory, with the logits that come out.
+pub(crate) fn decode_fit(
+    model: &Model,
+    encoded: &Encoded,
+    num_objects: u32,
+    multimask: bool,
+) -> Result<Fit, Error> {
+    let precision = decoding_precision(model, &encoded.embedding)?;
+    let lies_in = encoded.embedding.placement.tier();
+    let mut candidates = model.candidates(Work::Decode, num_objects, lies_in, precision)?;
+    let info = model.info();
+    let masks = u64::from(num_objects) * u64::from(info.masks_per_object(multimask));
+    let logits = masks * 4 * u64::from(info.mask_size).pow(2);
+    for candidate in &mut candidates {
+        if candidate.way.tier == Tier::Host {
+            candidate.needed = candidate.needed.saturating_add(logits);
+        }
+    }
+    Ok(fit(model.context().memory(), &candidates))
 }
 
 /// Has the key of an image computed where there is none yet. That reads all pixels; meanwhile the model's input is made,
@@ -109,45 +272,117 @@ fn identify(model: &Model, image: &RegisteredImage) -> Result<Option<ModelInput>
     })
 }
 
-fn encode_input(
+fn encode_in_turn(
     model: &Model,
     image: &RegisteredImage,
-    input: Option<ModelInput>,
+    input: Option<&ModelInput>,
+    (orders, turn): (&Orders, &Turn),
 ) -> Result<Encoded, Error> {
     let key = embedding_key(model, image.key());
     if let Some(kept) = kept_embedding(model, key)? {
-        return Ok(found(model, image, key, kept));
+        return Ok(found(model, image, (key, kept), orders));
     }
-    let turn = model.encoding_turn();
-    if let Some(kept) = kept_embedding(model, key)? {
-        drop(turn);
-        return Ok(found(model, image, key, kept));
+    let oversight = Oversight::in_turn(orders, turn);
+    let is_good = |kept: &Packed| serves(model, kept.precision, kept.tried_better);
+    if let Some((kept, source)) = bring_up(model, key, is_good, &oversight)? {
+        note_made(model, key, &kept, orders);
+        return Ok(found_in(source, model, image, (key, kept), orders));
     }
-    count(model, image, Cache::Embedding, false);
-    let ((embedding, ran), milliseconds) = timed(|| run_encoder(model, image, input))?;
+    if !orders.modest {
+        count(model, image, Cache::Embedding, false);
+        count_tiers(model, Source::Encoded);
+    }
+    orders.enter(Stage::Encoding, ENCODING)?;
+    let steps = model.ticks_to_encode.load(Ordering::Relaxed);
+    let part = (ENCODING, DECODING);
+    let ticks = Arc::new(Ticks::new(orders, Stage::Encoding, part, steps));
+    let oversight = oversight.for_others_too().counted_by(&ticks);
+    let ((embedding, ran), milliseconds) = timed(|| run_encoder(model, image, input, &oversight))?;
+    model.ticks_to_encode.store(ticks.seen(), Ordering::Relaxed);
     let embedding = Arc::new(embedding);
     let embeddings = model.context().embeddings();
     embeddings.insert(key, Arc::clone(&embedding));
-    drop(turn);
+    note_made(model, key, &embedding, orders);
     tell(model, image, "encoded", milliseconds, &ran);
+    // It may have gone on for others alone.
+    orders.cancel.check()?;
     Ok(Encoded {
         key,
         embedding,
+        source: Source::Encoded,
         encoding: Some(Encoding { milliseconds, ran }),
     })
+}
+
+/// What was made for later is told apart until it is used. Before the turn ends: whoever waits for it uses it next.
+fn note_made(
+    model: &Model,
+    key: embedding::Key,
+    embedding: &Arc<PlacedEmbedding>,
+    orders: &Orders,
+) {
+    if orders.modest {
+        model.context().prefetch().made(key, embedding);
+    }
 }
 
 fn found(
     model: &Model,
     image: &RegisteredImage,
-    key: embedding::Key,
-    embedding: Arc<PlacedEmbedding>,
+    (key, embedding): (embedding::Key, Arc<PlacedEmbedding>),
+    orders: &Orders,
 ) -> Encoded {
-    count(model, image, Cache::Embedding, true);
+    let source = match embedding.placement.tier() {
+        Tier::Device => Source::Device,
+        Tier::Host => Source::Host,
+    };
+    found_in(source, model, image, (key, embedding), orders)
+}
+
+fn found_in(
+    source: Source,
+    model: &Model,
+    image: &RegisteredImage,
+    (key, embedding): (embedding::Key, Arc<PlacedEmbedding>),
+    orders: &Orders,
+) -> Encoded {
+    // What is made for later is neither asked for nor used.
+    if !orders.modest {
+        model.context().prefetch().used(key);
+        count(model, image, Cache::Embedding, true);
+        count_tiers(model, source);
+    }
     Encoded {
         key,
         embedding,
+        source,
         encoding: None,
+    }
+}
+
+/// The tiers are asked one after the other, each only when the one before has nothing.
+fn count_tiers(model: &Model, source: Source) {
+    let context = model.context();
+    let analytics = context.memory().analytics();
+    let tiers = [
+        (
+            Cache::EmbeddingDevice,
+            Source::Device,
+            context.memory().has_device(),
+        ),
+        (Cache::EmbeddingHost, Source::Host, true),
+        (
+            Cache::EmbeddingDisk,
+            Source::Disk,
+            context.embeddings().has_disk(),
+        ),
+    ];
+    for (cache, its_source, _) in tiers.into_iter().filter(|&(_, _, there)| there) {
+        let hit = source == its_source;
+        analytics.looked_up(cache, hit);
+        if hit {
+            return;
+        }
     }
 }
 
@@ -163,23 +398,36 @@ fn kept_embedding(
     model: &Model,
     key: embedding::Key,
 ) -> Result<Option<Arc<PlacedEmbedding>>, Error> {
-    let Some(kept) = model.context().embeddings().get(key) else {
+    let Some(kept) = model.context().embeddings().live(key) else {
         return Ok(None);
     };
-    let good = model.is_as_asked(kept.precision)
-        || kept.tried_better
-        || kept.precision == model.precision_now()?;
+    let good = serves(model, kept.precision, kept.tried_better)?;
     Ok(good.then_some(kept))
+}
+
+/// Whether nothing better than such an embedding could be had now.
+fn serves(model: &Model, precision: Precision, tried_better: bool) -> Result<bool, Error> {
+    Ok(model.is_as_asked(precision) || tried_better || precision == model.precision_now()?)
+}
+
+/// Whether an embedding is as good as it will get, however much memory there is.
+fn needs_no_better(model: &Model, kept: &PlacedEmbedding) -> bool {
+    model.is_as_asked(kept.precision) || kept.tried_better
 }
 
 fn run_encoder(
     model: &Model,
     image: &RegisteredImage,
-    input: Option<ModelInput>,
+    input: Option<&ModelInput>,
+    oversight: &Oversight,
 ) -> Result<(PlacedEmbedding, Ran), Error> {
+    let made;
     let input = match input {
-        Some(made) => made,
-        None => model.input(image.pixels())?,
+        Some(input) => input,
+        None => {
+            made = model.input(image.pixels())?;
+            &made
+        }
     };
     let pixels = Pixels {
         width: input.width,
@@ -194,11 +442,14 @@ fn run_encoder(
     };
     let context = model.context();
     let candidates = || model.candidates(Work::Encode, 0, model.tier(), model.precision());
-    let (mut made, ran) = execute(context.memory(), "encode", &candidates, |way| {
-        let placement = model.placement(way.tier)?;
-        let operation = context.operation(way.tier);
+    let attempt = |way: &Way| {
+        go_on(oversight)?;
+        let placement = model.placement(way.tier, oversight)?;
+        let operation = context.operation(way.tier, oversight.clone());
         let embedding = placement.run(way.plan.precision, &operation, |backend| {
-            Ok(backend.encode(&pixels, &way.plan, &operation)?)
+            let encoded = backend.encode(&pixels, &way.plan, &operation);
+            has_run("encode", way);
+            Ok(encoded?)
         })?;
         Ok(PlacedEmbedding {
             placement,
@@ -206,9 +457,32 @@ fn run_encoder(
             tried_better: false,
             embedding,
         })
-    })?;
+    };
+    let (mut made, ran) = if oversight.is_modest() {
+        let as_it_is = || Ok(without_changes(model, candidates()?));
+        execute_modestly(context.memory(), "encode", &as_it_is, attempt)?
+    } else {
+        execute(context.memory(), "encode", &candidates, attempt)?
+    };
     made.tried_better = ran.recovered_by == Some(Rung::LowerPrecision);
     Ok((made, ran))
+}
+
+/// The ways that leave the weights where and as they are.
+fn without_changes(model: &Model, mut candidates: Vec<Candidate>) -> Vec<Candidate> {
+    let weights = model.weights();
+    candidates.retain(|candidate| {
+        candidate.way.tier == model.tier() && candidate.way.plan.precision == weights
+    });
+    candidates
+}
+
+/// Asked before an operation begins, as the backend does once it runs.
+fn go_on(oversight: &Oversight) -> Result<(), Error> {
+    if oversight.should_stop() {
+        return Err(Error::Cancelled);
+    }
+    Ok(())
 }
 
 /// What tells a prediction from all others, as its owner asked for it: in the model's own precision.
@@ -270,8 +544,9 @@ fn lower(model: &Model, one: Precision, other: Precision) -> Precision {
 fn decode(
     model: &Model,
     image: &RegisteredImage,
-    encoded: &Encoded,
-    prompts: &Prompts,
+    (encoded, prompts): (&Encoded, &Prompts),
+    oversight: &Oversight,
+    reach: Reach,
 ) -> Result<Decoded, Error> {
     let mut decoded = Decoded::blank(model, image.size(), prompts)?;
     let mut masks = decoded.buffers();
@@ -292,15 +567,24 @@ fn decode(
     let lies_in = encoded.embedding.placement.tier();
     let precision = decoding_precision(model, &encoded.embedding)?;
     let num_objects = prompts.num_objects() as u32;
-    let candidates = || model.candidates(Work::Decode, num_objects, lies_in, precision);
+    let candidates = || {
+        let all = model.candidates(Work::Decode, num_objects, lies_in, precision)?;
+        Ok(match reach {
+            Reach::All => all,
+            Reach::SameResult => equal_to_best(&all).to_vec(),
+        })
+    };
     let context = model.context();
     let ((), ran) = execute(context.memory(), "decode", &candidates, |way| {
-        let placed = lie_in(way.tier, model, encoded)?;
-        let operation = context.operation(way.tier);
+        go_on(oversight)?;
+        let placed = lie_in(way.tier, model, encoded, oversight)?;
+        let operation = context.operation(way.tier, oversight.clone());
         let placement = &placed.placement;
         placement.run(way.plan.precision, &operation, |backend| {
             let embedding = &placed.embedding;
-            Ok(backend.decode(embedding, &wanted, &way.plan, &operation, &mut masks)?)
+            let decoded = backend.decode(embedding, &wanted, &way.plan, &operation, &mut masks);
+            has_run("decode", way);
+            Ok(decoded?)
         })
     })?;
     check_finite(&decoded, model, encoded, ran.way.plan.precision)?;
@@ -318,8 +602,7 @@ fn check_finite(
     let Some((what, mask, value)) = decoded.not_finite() else {
         return Ok(());
     };
-    let embeddings = model.context().embeddings();
-    embeddings.remove_where(|key| key == encoded.key);
+    model.context().embeddings().remove(encoded.key);
     Err(Error::NotFinite {
         model: model.name().to_owned(),
         what,
@@ -389,14 +672,21 @@ fn count(model: &Model, image: &RegisteredImage, cache: Cache, hit: bool) {
 }
 
 /// The embedding in the memory of a tier. One that is moved stays there, so that the next click need not move it again.
-fn lie_in(tier: Tier, model: &Model, encoded: &Encoded) -> Result<Arc<PlacedEmbedding>, Error> {
+fn lie_in(
+    tier: Tier,
+    model: &Model,
+    encoded: &Encoded,
+    oversight: &Oversight,
+) -> Result<Arc<PlacedEmbedding>, Error> {
     if encoded.embedding.placement.tier() == tier {
         return Ok(Arc::clone(&encoded.embedding));
     }
     let context = model.context();
-    let placement = model.placement(tier)?;
-    let moved = Arc::new(placement.import(&encoded.embedding, &context.operation(tier))?);
-    context.embeddings().insert(encoded.key, Arc::clone(&moved));
+    let placement = model.placement(tier, oversight)?;
+    let operation = context.operation(tier, oversight.clone());
+    let moved = Arc::new(placement.import(&encoded.embedding, &operation)?);
+    let embeddings = context.embeddings();
+    embeddings.insert_again(encoded.key, Arc::clone(&moved));
     Ok(moved)
 }
 
@@ -406,7 +696,8 @@ fn timed<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<(T, f64), Error> 
     Ok((made, start.elapsed().as_secs_f64() * 1e3))
 }
 
-fn check_same_context(model: &Model, image: &RegisteredImage) -> Result<(), Error> {
+/// A model and an image must be of one context.
+pub fn check_same_context(model: &Model, image: &RegisteredImage) -> Result<(), Error> {
     if Arc::ptr_eq(model.context(), image.context()) {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use crate::image::{Image, ImageKey, ImageView};
 pub struct RegisteredImage {
     context: Arc<Context>,
     id: u64,
-    pixels: Image,
+    pixels: Arc<Image>,
     /// Held while it is processed for display.
     display_turn: Mutex<()>,
 }
@@ -22,16 +22,36 @@ impl RegisteredImage {
         Ok(Self {
             context: Arc::clone(context),
             id: context.fresh_id(),
-            pixels: Image::from_view(view)?,
+            pixels: Arc::new(Image::from_view(view)?),
             display_turn: Mutex::new(()),
         })
+    }
+
+    /// A part of it as an image of its own: x0, y0, x1, y1, with x1 and y1 one past the last pixel, inside the image. Told
+    /// from others by the key of the whole and by where it is, so that its pixels need not be read for that.
+    pub(crate) fn part(&self, corners: [u32; 4]) -> Result<Self, Error> {
+        let mut id = b"part of ".to_vec();
+        id.extend(self.key().as_bytes());
+        id.extend(corners.iter().flat_map(|corner| corner.to_le_bytes()));
+        let part = Self::new(&self.context, &self.pixels.part(corners)?)?;
+        Ok(part.with_content_id(&id))
     }
 
     /// The same image, told from others by an id of its owner's instead of its pixels.
     pub fn with_content_id(self, id: &[u8]) -> Self {
         Self {
-            pixels: self.pixels.with_content_id(id),
+            pixels: Arc::new(Arc::unwrap_or_clone(self.pixels).with_content_id(id)),
             ..self
+        }
+    }
+
+    /// Pixels that were in the care of this context before, under the number that they had.
+    pub(crate) fn again(context: &Arc<Context>, id: u64, pixels: Arc<Image>) -> Self {
+        Self {
+            context: Arc::clone(context),
+            id,
+            pixels,
+            display_turn: Mutex::new(()),
         }
     }
 
@@ -52,6 +72,11 @@ impl RegisteredImage {
 
     /// Its pixels.
     pub fn pixels(&self) -> &Image {
+        &self.pixels
+    }
+
+    /// Its pixels, for who needs them longer.
+    pub(crate) fn shared_pixels(&self) -> &Arc<Image> {
         &self.pixels
     }
 

@@ -11,6 +11,24 @@ use serde_json::Value;
 use support::{c, fake_backend, library};
 use tempfile::TempDir;
 
+/// The sources of an example: its own, and what both share.
+fn example(main: &str, other: &str) -> Vec<PathBuf> {
+    let mut sources = c::sources_in("examples/c");
+    sources.retain(|path| !path.ends_with(other));
+    assert!(sources.iter().any(|path| path.ends_with(main)));
+    sources
+}
+
+fn segment() -> Vec<PathBuf> {
+    example("segment.c", "annotate.c")
+}
+
+fn annotate() -> Vec<PathBuf> {
+    let mut sources = example("annotate.c", "segment.c");
+    sources.retain(|path| path.ends_with("annotate.c") || path.ends_with("scene.c"));
+    sources
+}
+
 /// A folder with the library and the fake backend, in which the example runs.
 struct Example {
     home: TempDir,
@@ -51,7 +69,7 @@ impl Example {
 
     /// Runs the example under the sanitizers.
     fn run(&self, arguments: &[&str]) -> Output {
-        let program = library::program(&c::sources_in("examples/c"), &c::SANITIZERS);
+        let program = library::program(&segment(), &c::SANITIZERS);
         let mut command = library::command(&program, self.home.path());
         self.add_arguments(&mut command, arguments);
         command.output().expect("the example starts")
@@ -241,7 +259,7 @@ fn files_that_cannot_be_read_or_written_are_named() {
 
     let picture = picture.to_str().unwrap();
     let nowhere = format!("{home}/no/folder/overlay.png");
-    let program = library::program(&c::sources_in("examples/c"), &c::SANITIZERS);
+    let program = library::program(&segment(), &c::SANITIZERS);
     let output = library::command(&program, example.home.path())
         .args(["--image", picture, "--point", "1,1", "--overlay", &nowhere])
         .output()
@@ -253,19 +271,41 @@ fn files_that_cannot_be_read_or_written_are_named() {
     );
 }
 
+#[test]
+fn the_annotation_tool_gives_every_object_a_mask_and_prepares_what_comes_next() {
+    let example = Example::new();
+    let program = library::program(&annotate(), &c::SANITIZERS);
+    let run = |arguments: &[&str]| {
+        let mut command = library::command(&program, example.home.path());
+        command.arg("--backend").arg(&example.backend);
+        command.args(arguments).output().unwrap()
+    };
+    let report = report(&run(&["--pictures", "4", "--device", "cpu"]));
+    assert_eq!(report["pictures"], 4);
+    assert_eq!(report["masks"], 16);
+    assert_eq!(report["embeddings"], 4);
+    assert_eq!(report["skipped"], 0);
+    for (arguments, words) in [
+        (["--device", "tpu"], "tpu"),
+        (["--pictures", "0"], "1 to 32"),
+        (["--checkpoint", "/no/such/file.pth"], "/no/such/file.pth"),
+    ] {
+        let output = run(&arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code() == Some(1) && said.contains(words),
+            "{said}"
+        );
+    }
+}
+
 /// The sanitizers see the example's own code; valgrind sees what the library does with memory as well.
 #[test]
 fn valgrind_finds_nothing() {
-    let found = Command::new("valgrind").arg("--version").output();
-    assert!(
-        found.is_ok_and(|output| output.status.success()),
-        "valgrind is missing (Debian, Ubuntu: apt install valgrind); `.ci/run` installs it"
-    );
     let example = Example::new();
     let picture = example.picture("picture.ppm", 90, 50);
-    let program = library::program(&c::sources_in("examples/c"), &[]);
-    let mut command = library::command(Path::new("valgrind"), example.home.path());
-    command.args(valgrind_flags()).arg(program);
+    let program = library::program(&segment(), &[]);
+    let mut command = library::under_valgrind(&program, example.home.path());
     example.add_arguments(
         &mut command,
         &[
@@ -278,16 +318,4 @@ fn valgrind_finds_nothing() {
         ],
     );
     report(&command.output().unwrap());
-}
-
-/// What valgrind finds ends with this status. Only what nothing points to any more is a leak: a plugin stays loaded for as
-/// long as the process, with what it keeps in its globals.
-fn valgrind_flags() -> [&'static str; 5] {
-    [
-        "--quiet",
-        "--error-exitcode=99",
-        "--leak-check=full",
-        "--show-leak-kinds=definite,indirect",
-        "--errors-for-leak-kinds=definite,indirect",
-    ]
 }

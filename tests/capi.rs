@@ -73,12 +73,75 @@ fn the_address_and_leak_sanitizers_find_nothing_in_the_memory_program() {
     }
 }
 
+/// Threads of the library among those of the program.
+fn run_jobs(extra: &[&str], how: &str) -> String {
+    let extra = [extra, &["-pthread", "-ldl"]].concat();
+    run("tests/c/jobs.c", &extra, &[], &[how])
+}
+
+#[test]
+fn jobs_keep_their_contract_for_a_c_program() {
+    assert!(run_jobs(&[], "all").contains("jobs kept"));
+}
+
+#[test]
+fn the_address_and_leak_sanitizers_find_nothing_in_the_jobs_program() {
+    assert!(run_jobs(&c::SANITIZERS, "all").contains("jobs kept"));
+}
+
+/// The sanitizers see the program's own code; valgrind sees what the library does with memory as well.
+#[test]
+fn valgrind_finds_nothing_in_the_jobs_program() {
+    let home = tempfile::tempdir().unwrap();
+    library::install(home.path());
+    let backend = fake_backend::install(home.path(), "fake", &[]);
+    let program = library::program(&[c::root().join("tests/c/jobs.c")], &["-pthread", "-ldl"]);
+    let mut command = library::under_valgrind(&program, home.path());
+    let said = library::succeed(command.arg(backend).arg("all"));
+    assert!(said.contains("jobs kept"));
+}
+
+#[test]
+fn a_program_that_ends_while_jobs_and_prefetching_run_ends_well() {
+    for _ in 0..5 {
+        assert!(run_jobs(&[], "exit").contains("left"));
+    }
+}
+
+#[test]
+fn everything_keeps_its_contract_for_a_c_program_and_the_sanitizers_find_nothing() {
+    for sanitizers in [&[][..], &c::SANITIZERS] {
+        let said = run("tests/c/everything.c", sanitizers, &[], &[]);
+        assert!(said.contains("everything kept"), "{said}");
+    }
+}
+
 #[test]
 fn display_images_and_their_cache_keep_their_contract_without_a_backend() {
     for sanitizers in [&[][..], &c::SANITIZERS] {
         let said = run("tests/c/display.c", sanitizers, &[], &[]);
         assert!(said.contains("contract kept"));
     }
+}
+
+#[test]
+fn the_tiers_of_embeddings_keep_their_contract_for_a_c_program() {
+    for sanitizers in [&[][..], &c::SANITIZERS] {
+        for (device, variant) in [("cpu", &[][..]), ("cuda:0", &["FAKE_CUDA_DEVICES=1"])] {
+            let folder = tempfile::tempdir().unwrap();
+            let kept = folder.path().join("not there yet");
+            let args = [device, kept.to_str().unwrap()];
+            let said = run("tests/c/embeddings.c", sanitizers, variant, &args);
+            assert!(said.contains("tiers kept"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_program_that_ends_while_embeddings_are_written_ends_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["cpu", folder.path().to_str().unwrap(), "exit"];
+    assert!(run("tests/c/embeddings.c", &[], &[], &args).contains("left"));
 }
 
 /// Proof that the sanitizers above can fail.

@@ -18,10 +18,11 @@ fn include(headers: &[&str]) -> String {
 const HEADERS: [&str; 2] = ["sam_mm.h", "sam_mm_backend.h"];
 
 #[test]
-fn each_header_compiles_alone_in_every_dialect() {
+fn each_header_compiles_alone_and_twice_in_every_dialect() {
     for header in HEADERS {
         for language in Language::ALL {
             c::check_syntax(&include(&[header]), language);
+            c::check_syntax(&include(&[header, header]), language);
         }
     }
 }
@@ -100,6 +101,7 @@ fn the_structs_of_the_plugin_abi_have_one_layout_in_c_and_rust() {
             model_load, model_free, model_describe, model_set_precision, model_estimate, encode, decode,
             embedding_free, embedding_bytes, embedding_export, embedding_import, get_extension,
         }
+        sam_mm_backend_embedding_half { struct_size, reserved, embedding_export_half }
     };
     layout.assert_same_in_c("sam_mm_backend.h");
 }
@@ -107,14 +109,16 @@ fn the_structs_of_the_plugin_abi_have_one_layout_in_c_and_rust() {
 #[test]
 fn the_structs_of_the_api_have_one_layout_in_c_and_rust() {
     use sam_mm::capi::{
-        cache::*, context::*, display::*, image::*, memory::*, memory_events::*, memory_options::*,
-        memory_report::*, model::*, predict::*, result::*,
+        cache::*, context::*, display::*, everything::*, image::*, job::*, memory::*,
+        memory_events::*, memory_options::*, memory_report::*, model::*, predict::*, prefetch::*,
+        progress::*, result::*,
     };
     let layout = layouts! {
         sam_mm_options {
             struct_size, num_threads, device, backend_path, log_callback, log_user_data, log_level, allow_tf32,
             embedding_cache_bytes, memory, prediction_cache_bytes, prediction_cache_entries, reserved,
-            image_cache_bytes, image_cache_entries,
+            image_cache_bytes, image_cache_entries, embedding_host_bytes, embedding_cache_entries,
+            embedding_disk_folder, embedding_disk_bytes, embedding_disk_entries, embedding_compress, reserved_2,
         }
         sam_mm_memory_options {
             struct_size, growth, fraction, warning_threshold, critical_threshold, host_threshold, lower_precision,
@@ -163,7 +167,7 @@ fn the_structs_of_the_api_have_one_layout_in_c_and_rust() {
         sam_mm_result_info {
             struct_size, num_objects, masks_per_object, num_masks, width, height, mask_size, embedding_reused,
             encode_ms, decode_ms, on_cpu, precision, chunked_attention, recovered_by, prediction_reused,
-            reserved,
+            reserved, embedding_source, reserved_2,
         }
         sam_mm_mask_info {
             struct_size, object_index, area, bounding_box, score, reserved, object_score, has_object_score,
@@ -172,6 +176,28 @@ fn the_structs_of_the_api_have_one_layout_in_c_and_rust() {
         sam_mm_rle { struct_size, width, height, num_counts, counts, compressed, compressed_len }
         sam_mm_polygons { struct_size, num_rings, points, ring_starts, parents }
         sam_mm_polygon_options { struct_size, connectivity, tolerance, min_area }
+        sam_mm_everything_step {
+            struct_size, crop_index, num_crops, num_masks, points_done, points_total, fraction, masks,
+        }
+        sam_mm_everything_options {
+            struct_size, points_per_side, points_per_batch, crop_n_layers, crop_n_points_downscale_factor, multimask,
+            use_m2m, num_point_grids, pred_iou_thresh, stability_score_thresh, stability_score_offset,
+            mask_threshold, box_nms_thresh, crop_nms_thresh, crop_overlap_ratio, min_mask_region_area, point_grids,
+            point_grid_sizes, on_step, user_data,
+        }
+        sam_mm_mask_set_info {
+            struct_size, num_masks, width, height, num_crops, reduced_batch, num_points, num_batches,
+            num_candidates, peak_bytes,
+        }
+        sam_mm_found_mask_info {
+            struct_size, crop_layer, id, area, bounding_box, predicted_iou, stability_score, point, crop_box,
+        }
+        sam_mm_job_options { struct_size, reserved, callback, user_data }
+        sam_mm_job_info { struct_size, kind, state, stage, status, reserved, progress, id }
+        sam_mm_prefetch_info {
+            struct_size, paused, queued, queued_bytes, running, done, skipped, cancelled, reason,
+        }
+        sam_mm_progress { struct_size, source, number, at_ms, id, progress, stage, status }
     };
     layout.assert_same_in_c("sam_mm.h");
 }

@@ -243,14 +243,17 @@ fn optimising_gives_back_what_is_short_and_by_force_everything() {
         3 * EMBEDDING,
         "the threshold itself counts as reached: {report:?}"
     );
-    assert_eq!(session.context.embeddings().len(), 5);
+    let held = |tier| session.context.embeddings().held(tier);
+    assert_eq!(held(Tier::Device).entries, 5);
+    let moved = held(Tier::Host);
+    assert_eq!(moved.entries, 3, "what leaves the GPU goes to the host");
     let report = session.context.optimize(true);
     assert_eq!(
         (
             report.optimized.by_caches(),
             session.context.embeddings().len()
         ),
-        (5 * EMBEDDING, 0)
+        (5 * EMBEDDING + moved.bytes, 0)
     );
     assert_eq!(session.bytes("reserved"), WEIGHTS);
     let used = (
@@ -420,7 +423,7 @@ fn defect_1_and_3_the_first_rung_drops_embeddings_and_the_caller_gets_the_result
         [(Rung::ReleaseCaches, RungOutcome::Recovered)]
     );
     assert_eq!(
-        session.context.embeddings().len(),
+        session.context.embeddings().held(Tier::Device).entries,
         4,
         "the deficit of one, and no more"
     );
@@ -450,7 +453,7 @@ fn defect_3_the_second_rung_empties_an_allocator_in_pieces() {
     );
     assert_eq!(
         session.bytes("allocated"),
-        WEIGHTS + EMBEDDING * session.context.embeddings().len() as u64
+        WEIGHTS + EMBEDDING * session.context.embeddings().held(Tier::Device).entries
     );
 }
 
@@ -680,7 +683,7 @@ fn with_growth_caches_are_shed_before_the_budget_is_crossed() {
         let reserved = session.bytes("reserved");
         assert!(reserved <= TOTAL * 30 / 100, "{reserved}");
     }
-    let kept = session.context.embeddings().len();
+    let kept = session.context.embeddings().held(Tier::Device).entries;
     assert!((1..60).contains(&kept), "{kept}");
     assert_eq!(recoveries(&session), (0, 0));
 }

@@ -49,6 +49,31 @@ fn a_click_gives_the_mask_around_it_at_the_size_of_the_image() {
 }
 
 #[test]
+fn logits_of_sam_2_are_given_out_held_to_32_and_its_masks_are_made_of_all() {
+    let [sam, sam2] = ["sam", "sam2"].map(|family| {
+        let setup = Setup::new();
+        let bytes = format!("fake-model\nfamily={family}\n");
+        let source = Source::Bytes(bytes.as_bytes());
+        let model = Model::load(&setup.context, source, Precision::Fp32).unwrap();
+        let click = Prompt {
+            points: &[[60.0, 40.0]],
+            labels: &[1],
+            ..Prompt::default()
+        };
+        predict(&model, &setup.image(100), &[click], true).unwrap()
+    });
+    let largest = |logits: &[f32]| logits.iter().fold(0.0_f32, |most, l| most.max(l.abs()));
+    assert!(largest(sam.logits(0).unwrap()) > 100.0);
+    assert_eq!(largest(sam2.logits(0).unwrap()), 32.0);
+    let held = sam.logits(0).unwrap().iter().map(|l| l.clamp(-32.0, 32.0));
+    assert!(held.eq(sam2.logits(0).unwrap().iter().copied()));
+    assert_eq!(
+        sam.bitmask(0).unwrap().pixels(),
+        sam2.bitmask(0).unwrap().pixels()
+    );
+}
+
+#[test]
 fn the_backend_gets_the_resized_image_and_the_original_size() {
     let setup = Setup::new();
     setup.click(&setup.image(100)).unwrap();

@@ -96,9 +96,15 @@ impl<K: Hash + Eq + Clone, V> WeakImageCache<K, V> {
 
     /// Drops all that is kept, and tells the bytes of what nobody holds: that memory is free now.
     pub fn clear(&self) -> u64 {
+        self.clear_except(|_| false)
+    }
+
+    /// The same but for those that `stays` names.
+    pub fn clear_except(&self, stays: impl Fn(&K) -> bool) -> u64 {
         let mut entries = self.lock();
-        let freed = entries.kept.release(u64::MAX, nobody_holds);
-        let held = entries.kept.remove_where(|_, _| true);
+        let unheld = |key: &K, image: &Arc<V>| !stays(key) && nobody_holds(key, image);
+        let freed = entries.kept.release(u64::MAX, unheld);
+        let held = entries.kept.remove_where(|key, _| !stays(key));
         drop(entries);
         drop(held);
         freed.bytes

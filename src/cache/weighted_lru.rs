@@ -51,6 +51,28 @@ impl<K: Hash + Eq + Clone, V> WeightedLru<K, V> {
         self.by_use.get(key).map(|entry| &entry.value)
     }
 
+    /// The value of a key, which becomes no more recently used by that.
+    pub fn peek(&self, key: &K) -> Option<&V> {
+        self.by_use.peek(key).map(|entry| &entry.value)
+    }
+
+    /// Takes out a key.
+    pub fn remove(&mut self, key: &K) -> Gone<V> {
+        let mut gone = Gone::nothing();
+        self.take(key, &mut gone);
+        gone
+    }
+
+    /// Changes what it holds at most, and takes out what is too much then.
+    pub fn set_limits(&mut self, limits: Limits) -> Gone<V> {
+        let mut gone = Gone::nothing();
+        self.limits = limits;
+        while self.by_use.len() > limits.entries || self.bytes > limits.bytes {
+            self.evict_oldest(&mut gone);
+        }
+        gone
+    }
+
     /// Keeps a value, in place of the one that its key had. One that is too large for the whole cache is not kept, and
     /// nothing leaves for it but itself.
     pub fn insert(&mut self, key: K, value: V, bytes: u64) -> Gone<V> {
@@ -60,7 +82,7 @@ impl<K: Hash + Eq + Clone, V> WeightedLru<K, V> {
             return gone;
         }
         // Its former self goes first, so that an update takes the room of no neighbour.
-        self.remove(&key, &mut gone);
+        self.take(&key, &mut gone);
         while self.by_use.len() >= self.limits.entries || self.bytes > self.limits.bytes - bytes {
             self.evict_oldest(&mut gone);
         }
@@ -88,7 +110,7 @@ impl<K: Hash + Eq + Clone, V> WeightedLru<K, V> {
             }
         }
         let mut gone = Gone::nothing();
-        leaving.iter().for_each(|key| self.remove(key, &mut gone));
+        leaving.iter().for_each(|key| self.take(key, &mut gone));
         gone
     }
 
@@ -121,7 +143,7 @@ impl<K: Hash + Eq + Clone, V> WeightedLru<K, V> {
         self.by_use.is_empty()
     }
 
-    fn remove(&mut self, key: &K, gone: &mut Gone<V>) {
+    fn take(&mut self, key: &K, gone: &mut Gone<V>) {
         if let Some(entry) = self.by_use.pop(key) {
             self.bytes -= entry.bytes;
             gone.add(entry);
@@ -219,6 +241,20 @@ mod tests {
         assert_eq!(cache.release(0, odd).bytes, 0);
         assert_eq!(cache.remove_where(|_, _| true).bytes, 90);
         assert_eq!((cache.len(), cache.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn smaller_limits_take_out_the_oldest_and_a_peek_is_no_use() {
+        let mut cache = cache(9, 100);
+        (1..=3).for_each(|key| drop(insert(&mut cache, key, key, 30)));
+        assert_eq!(cache.peek(&1), Some(&1));
+        let smaller = Limits {
+            entries: 9,
+            bytes: 60,
+        };
+        assert_eq!(cache.set_limits(smaller).values, [1]);
+        assert_eq!(cache.remove(&2).bytes, 30);
+        assert_eq!((kept(&cache), cache.bytes()), (vec![3], 30));
     }
 
     #[derive(Clone, Debug)]

@@ -1,15 +1,13 @@
 //! The frame of every exported function: panics are caught, errors become a code and an owned object.
 
-use std::any::Any;
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 
 use super::error::sam_mm_error;
 use super::status::SAM_MM_OK;
 use super::structs::{self, CStruct};
 use crate::context::Context;
 use crate::error::Error;
+use crate::panics;
 
 /// One running call: knows whose context a panic would leave in doubt.
 #[derive(Default)]
@@ -28,10 +26,6 @@ impl Call {
     }
 }
 
-thread_local! {
-    static IN_CALL: Cell<bool> = const { Cell::new(false) };
-}
-
 /// Runs the body of an exported function.
 ///
 /// # Safety
@@ -40,15 +34,12 @@ pub unsafe fn call(
     error: *mut *mut sam_mm_error,
     body: impl FnOnce(&mut Call) -> Result<(), Error>,
 ) -> i32 {
-    keep_panics_quiet();
     if !error.is_null() {
         // SAFETY: as promised by the caller.
         unsafe { error.write(std::ptr::null_mut()) };
     }
     let mut call = Call::default();
-    let nested = IN_CALL.replace(true);
-    let outcome = catch_unwind(AssertUnwindSafe(|| body(&mut call)));
-    IN_CALL.set(nested);
+    let outcome = panics::caught(|| body(&mut call));
     let failure = match outcome {
         Ok(Ok(())) => return SAM_MM_OK,
         Ok(Err(failure)) => failure,
@@ -56,13 +47,13 @@ pub unsafe fn call(
             if let Some(context) = &call.context {
                 context.poison();
             }
-            Error::Internal(panic_text(panic.as_ref()))
+            Error::Internal(panic)
         }
     };
     let code = failure.code();
     if !error.is_null() {
         // Making the error object may itself panic for want of memory; the code still says what happened.
-        if let Ok(handle) = catch_unwind(AssertUnwindSafe(|| super::error::publish(&failure))) {
+        if let Ok(handle) = panics::caught(|| super::error::publish(&failure)) {
             // SAFETY: as promised by the caller.
             unsafe { error.write(handle) };
         }
@@ -81,11 +72,7 @@ pub unsafe fn call_init<T: CStruct>(target: *mut T, struct_size: u32) -> i32 {
 
 /// Runs the body of an exported function that cannot fail; after a panic it gives `otherwise`.
 pub fn quiet<R>(otherwise: R, body: impl FnOnce() -> R) -> R {
-    keep_panics_quiet();
-    let nested = IN_CALL.replace(true);
-    let outcome = catch_unwind(AssertUnwindSafe(body));
-    IN_CALL.set(nested);
-    outcome.unwrap_or(otherwise)
+    panics::caught(body).unwrap_or(otherwise)
 }
 
 /// Checks the place of an output and clears it, so that it holds something on success only.
@@ -102,27 +89,6 @@ pub unsafe fn clear<T>(name: &'static str, out: *mut T, empty: T) -> Result<(), 
     // SAFETY: as promised by the caller.
     unsafe { out.write(empty) };
     Ok(())
-}
-
-/// The library prints nothing: a panic inside a call is told by its error, not on the host's standard error.
-fn keep_panics_quiet() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let former = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !IN_CALL.get() {
-                former(info);
-            }
-        }));
-    });
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a panic without text").to_owned()
 }
 
 #[cfg(test)]

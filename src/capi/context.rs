@@ -12,6 +12,8 @@ use super::strings;
 use super::structs::{self, c_struct};
 use crate::cache::weighted_lru::Limits;
 use crate::context::{Context, Options};
+use crate::embeddings::disk::DiskOptions;
+use crate::error::Error;
 
 /// One memory manager with its caches and models. Any number may live in a process; they share nothing but the loaded
 /// backend plugins. May be used from many threads at once.
@@ -59,7 +61,8 @@ pub struct sam_mm_options {
     pub log_level: i32,
     /// Non-zero (default): GPUs that have TF32 may use it for matrix products.
     pub allow_tf32: u32,
-    /// Most bytes of image embeddings kept for coming back to an image (one of SAM is 4 MiB); default 1 GiB.
+    /// Most bytes of image embeddings kept for coming back to an image (one of SAM is 4 MiB) on the device, or in host
+    /// memory where the device has none of its own; default 1 GiB.
     pub embedding_cache_bytes: u64,
     /// Budget, thresholds and monitor; NULL (default) for their defaults. Borrowed for the call.
     pub memory: *const sam_mm_memory_options,
@@ -74,6 +77,23 @@ pub struct sam_mm_options {
     pub image_cache_bytes: u64,
     /// Most of them that are kept; default 10. 0 keeps none.
     pub image_cache_entries: u64,
+    /// Most bytes of image embeddings kept in host memory of those that left the device; default 1 GiB. 0 keeps none.
+    pub embedding_host_bytes: u64,
+    /// Most image embeddings kept on the device, and in host memory each; default `UINT64_MAX`: their bytes alone count.
+    pub embedding_cache_entries: u64,
+    /// Folder in which image embeddings are kept for later sessions, which need not exist yet; NULL (default) for none.
+    /// Shared safely by several contexts and processes; a folder `sam_mm_embeddings_v1` is made in it, and nothing beside that
+    /// is touched. A `content_id` that is used with it must mean the same picture to all who share the folder.
+    pub embedding_disk_folder: *const c_char,
+    /// Most bytes of files in it; default 8 GiB.
+    pub embedding_disk_bytes: u64,
+    /// Most files in it; default 100000.
+    pub embedding_disk_entries: u64,
+    /// Non-zero: image embeddings are kept in half precision, in host memory beside a device and on disk, in half the
+    /// bytes and no longer bit for bit; see docs/caching.md. Default 0.
+    pub embedding_compress: u32,
+    /// Zero; for later use.
+    pub reserved_2: u32,
 }
 
 c_struct!(sam_mm_options, |options| {
@@ -85,6 +105,10 @@ c_struct!(sam_mm_options, |options| {
     options.prediction_cache_entries = defaults.prediction_cache.entries as u32;
     options.image_cache_bytes = defaults.image_cache.bytes;
     options.image_cache_entries = defaults.image_cache.entries as u64;
+    options.embedding_host_bytes = defaults.embedding_host_bytes;
+    options.embedding_cache_entries = u64::MAX;
+    options.embedding_disk_bytes = DiskOptions::LIMITS.bytes;
+    options.embedding_disk_entries = DiskOptions::LIMITS.entries as u64;
 });
 
 /// Fills options with their defaults; `struct_size` is `sizeof(sam_mm_options)`. [any thread]
@@ -129,12 +153,16 @@ pub unsafe extern "C" fn sam_mm_init(
                 num_threads: given.num_threads,
                 allow_tf32: given.allow_tf32 != 0,
                 embedding_cache_bytes: given.embedding_cache_bytes,
+                embedding_cache_entries: entries(given.embedding_cache_entries),
+                embedding_host_bytes: given.embedding_host_bytes,
+                embedding_disk: disk_options(&given)?,
+                embedding_compress: given.embedding_compress != 0,
                 prediction_cache: Limits {
                     entries: given.prediction_cache_entries as usize,
                     bytes: given.prediction_cache_bytes,
                 },
                 image_cache: Limits {
-                    entries: usize::try_from(given.image_cache_entries).unwrap_or(usize::MAX),
+                    entries: entries(given.image_cache_entries),
                     bytes: given.image_cache_bytes,
                 },
                 ..Options::default()
@@ -151,14 +179,39 @@ pub unsafe extern "C" fn sam_mm_init(
     }
 }
 
-/// Destroys a context. Models, images and results made from it stay usable until they are freed themselves; what they
-/// share is freed with the last of them. When this returns, no callback of the context runs or will run. NULL and
+fn entries(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// # Safety
+/// The folder is NULL or NUL-terminated.
+unsafe fn disk_options(given: &sam_mm_options) -> Result<Option<DiskOptions>, Error> {
+    // SAFETY: as promised by the caller.
+    let folder =
+        unsafe { strings::optional_path("embedding_disk_folder", given.embedding_disk_folder)? };
+    Ok(folder.map(|folder| DiskOptions {
+        folder,
+        limits: Limits {
+            entries: entries(given.embedding_disk_entries),
+            bytes: given.embedding_disk_bytes,
+        },
+    }))
+}
+
+/// Destroys a context. Its jobs are cancelled, and waited for until they have ended; their handles stay valid. Models, images
+/// and results made from it stay usable until they are freed themselves; what they
+/// share is freed with the last of them. Waits, up to ten seconds, for embeddings that are still to be written to
+/// `embedding_disk_folder`. When this returns, no callback of the context runs or will run. NULL and
 /// contexts destroyed before are ignored. Not to be called from a callback of this context. [any thread]
 #[unsafe(no_mangle)]
 pub extern "C" fn sam_mm_destroy(context: *mut sam_mm_context) {
     quiet((), || {
         if let Ok(entry) = CONTEXTS.remove(context) {
+            // First, as what ends with it is told as well.
+            entry.core.shut_down();
+            entry.core.embeddings().flush();
             // From inside a callback this is refused; it then goes with the last child.
+            let _ = entry.core.jobs().events().set_callback(None);
             let _ = entry.core.log().set_sink(None);
             let _ = entry.core.memory().events().set_callback(None);
         }

@@ -31,7 +31,7 @@ pub struct sam_mm_display {
     _opaque: [u8; 0],
 }
 
-static DISPLAYS: Table<sam_mm_display, DisplayImage> = Table::new(6, "sam_mm_display");
+pub(super) static DISPLAYS: Table<sam_mm_display, DisplayImage> = Table::new(6, "sam_mm_display");
 
 /// How an image is brought to display size, in pixels and with its aspect kept. Fill it with
 /// `sam_mm_display_options_init`, then change what should differ.
@@ -101,11 +101,7 @@ pub unsafe extern "C" fn sam_mm_image_process(
             clear("display", display, std::ptr::null_mut())?;
             let image = IMAGES.get(image)?;
             call.enter(image.context())?;
-            let options = if options.is_null() {
-                ScalingOptions::default()
-            } else {
-                scaling_options(&structs::read(options)?)?
-            };
+            let options = scaling(options)?;
             display.write(DISPLAYS.insert(crate::display::process(&image, &options)?)?);
             Ok(())
         })
@@ -329,6 +325,18 @@ pub unsafe extern "C" fn sam_mm_display_mask_to_display(
 #[unsafe(no_mangle)]
 pub extern "C" fn sam_mm_display_free(display: *mut sam_mm_display) {
     quiet((), || drop(DISPLAYS.remove(display)));
+}
+
+/// # Safety
+/// `options` is NULL or valid for its `struct_size`.
+pub(super) unsafe fn scaling(
+    options: *const sam_mm_display_options,
+) -> Result<ScalingOptions, Error> {
+    if options.is_null() {
+        return Ok(ScalingOptions::default());
+    }
+    // SAFETY: as promised by the caller.
+    scaling_options(&unsafe { structs::read(options)? })
 }
 
 /// # Safety

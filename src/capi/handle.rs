@@ -15,7 +15,7 @@ const GENERATION_SHIFT: u32 = INDEX_SHIFT + INDEX_BITS;
 const GENERATION_BITS: u32 = usize::BITS - GENERATION_SHIFT;
 const MAX_SLOTS: usize = 1 << INDEX_BITS;
 /// Tags of tables are 1 to this.
-const LAST_TAG: usize = 6;
+const LAST_TAG: usize = 8;
 const LAST_GENERATION: usize = (1 << GENERATION_BITS) - 1;
 
 struct Slot<T> {

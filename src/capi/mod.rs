@@ -8,7 +8,8 @@
 //! Handles    are keys, not addresses: NULL, freed or foreign ones are refused. Free them in any order.
 //! Borrowed   text and arrays are valid until the object they were asked from is freed.
 //! Threads    `[any thread]`: from any thread, also at once on the same handle. `[callback]`: a function of yours.
-//! Callbacks  may ask questions. Loading, encoding and predicting, which might wait for themselves, are refused there.
+//! Callbacks  may ask questions. Loading, encoding and predicting, which might wait for themselves, are refused there;
+//!            submitting them as jobs is not.
 //! Pixels     are those of the original image: (0, 0) is the outer corner of the first, (width, height) of the last.
 //!
 //! The whole contract is docs/abi.md; a complete program is examples/c/segment.c.
@@ -19,7 +20,9 @@
 
 mod arrays;
 mod call;
+mod exit;
 mod handle;
+mod mask_forms;
 mod strings;
 mod structs;
 
@@ -27,7 +30,9 @@ pub mod cache;
 pub mod context;
 pub mod display;
 pub mod error;
+pub mod everything;
 pub mod image;
+pub mod job;
 pub mod log;
 pub mod memory;
 pub mod memory_events;
@@ -35,6 +40,8 @@ pub mod memory_options;
 pub mod memory_report;
 pub mod model;
 pub mod predict;
+pub mod prefetch;
+pub mod progress;
 pub mod result;
 pub mod status;
 pub mod version;

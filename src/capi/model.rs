@@ -90,25 +90,43 @@ pub unsafe extern "C" fn sam_mm_model_load(
             clear("model", model, std::ptr::null_mut())?;
             let entry = CONTEXTS.get(context)?;
             call.enter(&entry.core)?;
-            let options = if options.is_null() {
-                structs::CStruct::defaults()
-            } else {
-                structs::read(options)?
-            };
-            let precision = precision(options.precision)?;
-            let core = Arc::new(Model::load(&entry.core, source(&options)?, precision)?);
-            let info = core.info();
-            let loaded = Entry {
-                name: c_text(core.name()),
-                family: c_text(&info.family),
-                variant: c_text(&info.variant),
-                device: c_text(core.device_name()),
-                core,
-            };
-            model.write(MODELS.insert(Arc::new(loaded))?);
+            let (source, precision) = what_to_load(options)?;
+            let loaded = Model::load(&entry.core, source, precision)?;
+            if entry.core.embeddings().has_disk() {
+                // The backend's own globals came just now; at the end of the process they go before ours.
+                super::exit::let_go_at_exit();
+            }
+            model.write(publish(Arc::new(loaded))?);
             Ok(())
         })
     }
+}
+
+/// Makes the handle of a loaded model.
+pub(super) fn publish(core: Arc<Model>) -> Result<*mut sam_mm_model, Error> {
+    let info = core.info();
+    MODELS.insert(Arc::new(Entry {
+        name: c_text(core.name()),
+        family: c_text(&info.family),
+        variant: c_text(&info.variant),
+        device: c_text(core.device_name()),
+        core,
+    }))
+}
+
+/// # Safety
+/// `options` is NULL or valid for its `struct_size`, and what it points to is as described there and lives as long as `'a`.
+pub(super) unsafe fn what_to_load<'a>(
+    options: *const sam_mm_model_options,
+) -> Result<(Source<'a>, Precision), Error> {
+    let options: sam_mm_model_options = match options.is_null() {
+        true => structs::CStruct::defaults(),
+        // SAFETY: as promised by the caller.
+        false => unsafe { structs::read(options)? },
+    };
+    // SAFETY: as promised by the caller.
+    let source = unsafe { source(&options)? };
+    Ok((source, precision(options.precision)?))
 }
 
 /// What a loaded model is.
@@ -183,7 +201,12 @@ pub unsafe extern "C" fn sam_mm_model_describe(
 /// [any thread]
 #[unsafe(no_mangle)]
 pub extern "C" fn sam_mm_model_free(model: *mut sam_mm_model) {
-    quiet((), || drop(MODELS.remove(model)));
+    quiet((), || {
+        if let Ok(entry) = MODELS.remove(model) {
+            let core = &entry.core;
+            core.context().prefetch().forget_model(core.id());
+        }
+    });
 }
 
 fn precision(number: u32) -> Result<Precision, Error> {

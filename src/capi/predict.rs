@@ -119,7 +119,9 @@ pub unsafe extern "C" fn sam_predict(
 
 /// # Safety
 /// The arrays of `request` are as `sam_mm_predict_request` says and live as long as `'a`.
-unsafe fn prompts<'a>(request: &sam_mm_predict_request) -> Result<Vec<Prompt<'a>>, Error> {
+pub(super) unsafe fn prompts<'a>(
+    request: &sam_mm_predict_request,
+) -> Result<Vec<Prompt<'a>>, Error> {
     let (num_prompts, num_boxes) = (request.num_prompts as usize, request.num_boxes as usize);
     if num_prompts.saturating_add(num_boxes) > MAX_OBJECTS {
         return Err(PromptError::TooManyObjects {

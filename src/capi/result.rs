@@ -1,15 +1,14 @@
 //! Results: scores and logits at once, masks in every form when asked for.
 
-use std::ffi::{CString, c_char};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::ffi::c_char;
 
 use super::call::{call, call_init, clear, quiet};
 use super::error::sam_mm_error;
 use super::handle::Table;
+use super::mask_forms::{Forms, Target, polygon_options};
 use super::structs::{self, c_struct};
 use crate::backend::Attention;
-use crate::error::Error;
-use crate::mask::{Connectivity, PolygonOptions, Polygons, Ring, Rle};
+use crate::embeddings::Source;
 use crate::memory::execute::Ran;
 use crate::memory::recovery::Rung;
 use crate::memory::status::Tier;
@@ -27,33 +26,13 @@ pub(super) static RESULTS: Table<sam_mm_result, Entry> = Table::new(5, "sam_mm_r
 /// A prediction and what its owner may borrow from it.
 pub(super) struct Entry {
     prediction: Prediction,
-    masks: Vec<Borrowed>,
-}
-
-#[derive(Default)]
-struct Borrowed {
-    rle: OnceLock<RleTexts>,
-    /// One per set of options asked for. What is borrowed are the arrays' own allocations, which stay in place while
-    /// the list grows.
-    polygons: Mutex<Vec<OutlineArrays>>,
-}
-
-struct RleTexts {
-    rle: Rle,
-    compressed: CString,
-}
-
-struct OutlineArrays {
-    options: PolygonOptions,
-    points: Vec<f32>,
-    ring_starts: Vec<u32>,
-    parents: Vec<i32>,
+    masks: Vec<Forms>,
 }
 
 impl From<Prediction> for Entry {
     fn from(prediction: Prediction) -> Self {
         let masks = (0..prediction.num_masks())
-            .map(|_| Borrowed::default())
+            .map(|_| Forms::default())
             .collect();
         Self { prediction, masks }
     }
@@ -98,7 +77,22 @@ pub struct sam_mm_result_info {
     pub prediction_reused: u32,
     /// Zero; for later use.
     pub reserved: u32,
+    /// `SAM_MM_EMBEDDING_…`: where the embedding was when it was needed.
+    pub embedding_source: u32,
+    /// Zero; for later use.
+    pub reserved_2: u32,
 }
+
+/// No embedding was needed: the prediction had been kept.
+pub const SAM_MM_EMBEDDING_NONE: u32 = 0;
+/// Nowhere: this prediction encoded the image.
+pub const SAM_MM_EMBEDDING_ENCODED: u32 = 1;
+/// In the memory of the device.
+pub const SAM_MM_EMBEDDING_DEVICE: u32 = 2;
+/// In host memory.
+pub const SAM_MM_EMBEDDING_HOST: u32 = 3;
+/// On disk.
+pub const SAM_MM_EMBEDDING_DISK: u32 = 4;
 
 /// Memory did not run out.
 pub const SAM_MM_RUNG_NONE: u32 = 0;
@@ -139,6 +133,13 @@ pub unsafe extern "C" fn sam_mm_result_describe(
             answer.encode_ms = prediction.timings.encode_ms.unwrap_or(0.0);
             answer.decode_ms = prediction.timings.decode_ms.unwrap_or(0.0);
             answer.prediction_reused = prediction.is_reused().into();
+            answer.embedding_source = match prediction.embedding_source {
+                None => SAM_MM_EMBEDDING_NONE,
+                Some(Source::Encoded) => SAM_MM_EMBEDDING_ENCODED,
+                Some(Source::Device) => SAM_MM_EMBEDDING_DEVICE,
+                Some(Source::Host) => SAM_MM_EMBEDDING_HOST,
+                Some(Source::Disk) => SAM_MM_EMBEDDING_DISK,
+            };
             describe_runs(prediction, &mut answer);
             structs::write(info, &answer)
         })
@@ -248,7 +249,8 @@ pub unsafe extern "C" fn sam_mm_result_best_mask(
 }
 
 /// Gives the low-resolution logits of a mask: `mask_size * mask_size` values, row by row, borrowed until the result is
-/// freed. Made to be the `mask_input` of a later prompt. [any thread]
+/// freed. Made to be the `mask_input` of a later prompt. Of SAM 2 they are held to ±32, as its official predictor returns
+/// them; its masks are made of what they were before. [any thread]
 ///
 /// # Safety
 /// `logits`, `logits_len` and `error` are NULL or valid places; `logits_len` may be NULL.
@@ -346,38 +348,10 @@ pub unsafe extern "C" fn sam_mm_result_bitmask_copy(
     unsafe {
         call(error, |_| {
             let entry = RESULTS.get(result)?;
-            if data.is_null() {
-                return Err(Error::invalid_argument(
-                    "data",
-                    "is NULL: there is no place for the mask",
-                ));
-            }
-            let on = u8::try_from(on_value)
-                .ok()
-                .filter(|&on| on > 0)
-                .ok_or_else(|| {
-                    Error::invalid_argument(
-                        "on_value",
-                        format!("is {on_value}; it must be from 1 to 255"),
-                    )
-                })?;
-            let stride = match row_stride {
-                0 => u64::from(entry.prediction.image_size.0),
-                stride => stride,
-            };
-            let too_large = |name, value| {
-                Error::invalid_argument(name, format!("is {value}, more than can be addressed"))
-            };
-            let stride = usize::try_from(stride).map_err(|_| too_large("row_stride", stride))?;
-            let len = usize::try_from(data_len)
-                .ok()
-                .filter(|&len| len <= isize::MAX as usize);
-            let len = len.ok_or_else(|| too_large("data_len", data_len))?;
-            let buffer = std::slice::from_raw_parts_mut(data, len);
-            Ok(entry
-                .prediction
-                .mask(mask_index as usize)?
-                .write_to(buffer, stride, on)?)
+            let width = entry.prediction.image_size.0;
+            let target = Target::new((data, data_len), row_stride, on_value, width)?;
+            let mask = entry.prediction.mask(mask_index as usize)?;
+            Ok(mask.write_to(target.buffer, target.row_stride, target.on)?)
         })
     }
 }
@@ -422,20 +396,8 @@ pub unsafe extern "C" fn sam_mm_result_rle(
             structs::write(rle, &structs::zeroed())?;
             let entry = RESULTS.get(result)?;
             let mask = entry.prediction.mask(mask_index as usize)?;
-            let made = entry.masks[mask_index as usize].rle.get_or_init(|| {
-                let rle = mask.rle();
-                RleTexts {
-                    compressed: super::error::c_text(&rle.to_compressed()),
-                    rle,
-                }
-            });
-            let mut answer: sam_mm_rle = structs::zeroed();
-            (answer.width, answer.height) = (made.rle.width(), made.rle.height());
-            answer.num_counts = made.rle.counts().len() as u32;
-            answer.counts = made.rle.counts().as_ptr();
-            answer.compressed = made.compressed.as_ptr();
-            answer.compressed_len = made.compressed.as_bytes().len() as u64;
-            structs::write(rle, &answer)
+            let forms = &entry.masks[mask_index as usize];
+            structs::write(rle, &forms.rle(|| Ok(mask.rle()))?)
         })
     }
 }
@@ -516,73 +478,14 @@ pub unsafe extern "C" fn sam_mm_result_polygons(
         call(error, |_| {
             structs::write(polygons, &structs::zeroed())?;
             let entry = RESULTS.get(result)?;
-            let options = if options.is_null() {
-                structs::CStruct::defaults()
-            } else {
-                structs::read(options)?
-            };
-            let options = polygon_options(&options)?;
+            let options = polygon_options(options)?;
             let mask = entry.prediction.mask(mask_index as usize)?;
-            let mut kept = entry.masks[mask_index as usize]
-                .polygons
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let at = match kept.iter().position(|made| made.options == options) {
-                Some(at) => at,
-                None => {
-                    kept.push(OutlineArrays::new(options, &mask.polygons(&options)?));
-                    kept.len() - 1
-                }
-            };
-            let made = &kept[at];
-            let mut answer: sam_mm_polygons = structs::zeroed();
-            answer.num_rings = made.parents.len() as u32;
-            answer.points = made.points.as_ptr();
-            answer.ring_starts = made.ring_starts.as_ptr();
-            answer.parents = made.parents.as_ptr();
-            structs::write(polygons, &answer)
+            let forms = &entry.masks[mask_index as usize];
+            structs::write(
+                polygons,
+                &forms.polygons(options, |options| Ok(mask.polygons(options)?))?,
+            )
         })
-    }
-}
-
-fn polygon_options(given: &sam_mm_polygon_options) -> Result<PolygonOptions, Error> {
-    let connectivity = match given.connectivity {
-        SAM_MM_CONNECTIVITY_4 => Connectivity::Four,
-        SAM_MM_CONNECTIVITY_8 => Connectivity::Eight,
-        other => {
-            let reason = format!(
-                "is {other}, which is neither SAM_MM_CONNECTIVITY_4 (0) nor SAM_MM_CONNECTIVITY_8 (1)"
-            );
-            return Err(Error::invalid_argument("connectivity", reason));
-        }
-    };
-    Ok(PolygonOptions {
-        connectivity,
-        tolerance: given.tolerance,
-        min_area: given.min_area,
-    })
-}
-
-impl OutlineArrays {
-    fn new(options: PolygonOptions, polygons: &Polygons) -> Self {
-        let rings = polygons.rings();
-        let parent_of_hole = |ring: &Ring| match ring.parent {
-            Some(parent) if ring.is_hole => parent as i32,
-            _ => -1,
-        };
-        Self {
-            options,
-            points: polygons
-                .vertices()
-                .as_flattened()
-                .iter()
-                .map(|&corner| corner as f32)
-                .collect(),
-            ring_starts: std::iter::once(0)
-                .chain(rings.iter().map(|ring| ring.range.end as u32))
-                .collect(),
-            parents: rings.iter().map(parent_of_hole).collect(),
-        }
     }
 }
 

@@ -24,7 +24,7 @@ pub const SAM_MM_ERR_IO: i32 = 9;
 pub const SAM_MM_ERR_DEVICE_UNAVAILABLE: i32 = 10;
 /// The device failed while in use (a device-side assert, a lost GPU); the process must be restarted to use it again.
 pub const SAM_MM_ERR_DEVICE_LOST: i32 = 11;
-/// The caller cancelled the operation. Not used by this version.
+/// The operation was cancelled before it had a result.
 pub const SAM_MM_ERR_CANCELLED: i32 = 12;
 /// An earlier internal failure left the context unusable; destroy it and make another.
 pub const SAM_MM_ERR_POISONED: i32 = 13;

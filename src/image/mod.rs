@@ -21,6 +21,8 @@ pub use error::ImageError;
 pub use key::ImageKey;
 pub use owned::Image;
 pub use pixel_format::PixelFormat;
-pub use preprocess::{ModelInput, ResizeMode, SampleType, Samples, preprocess, resized_size};
+pub use preprocess::{
+    ModelInput, PREPROCESSING, ResizeMode, SampleType, Samples, preprocess, resized_size,
+};
 pub use resample::Interpolation;
 pub use view::{ImageView, MAX_PIXELS, MAX_SIDE, check_size};

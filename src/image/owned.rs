@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use super::{ImageError, ImageKey, ImageView, PixelFormat, key};
 
 /// An owned copy of a picture: tightly packed RGB, or gray when it came as gray. Alpha is not kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Image {
     format: PixelFormat,
     width: u32,
@@ -72,6 +72,19 @@ impl Image {
     /// All pixels, row after row without padding.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
+    }
+
+    /// A part of it: x0, y0, x1, y1, with x1 and y1 one past the last pixel.
+    ///
+    /// # Errors
+    /// [`ImageError::Empty`] or [`ImageError::DataTooShort`] when there is no such part.
+    pub fn part(&self, [x0, y0, x1, y1]: [u32; 4]) -> Result<ImageView<'_>, ImageError> {
+        let each = self.format.bytes_per_pixel();
+        let stride = self.width as usize * each;
+        let first = y0 as usize * stride + x0 as usize * each;
+        let data = self.pixels.get(first..).unwrap_or_default();
+        let (width, height) = (x1.saturating_sub(x0), y1.saturating_sub(y0));
+        ImageView::new(self.format, width, height, stride, data)
     }
 
     /// Bytes of memory the pixels take.

@@ -3,6 +3,10 @@
 use super::resample::{Interpolation, Sample, Source, resample, reserved};
 use super::{Image, ImageError, MAX_SIDE, PixelFormat};
 
+/// Version of what [`preprocess`] gives. To be raised with any change of its samples: what was computed from other ones is
+/// not to be met again on disk.
+pub const PREPROCESSING: u32 = 1;
+
 /// How the size of the model's input follows from the image's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ResizeMode {

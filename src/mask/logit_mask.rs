@@ -13,17 +13,20 @@ use super::{
 /// Logits are held to this magnitude, so that sums stay finite. What a decoder puts out is far below.
 const LOGIT_LIMIT: f32 = 1e30;
 
-/// Low-resolution logits seen at the size of an image: foreground is where the interpolated logit exceeds 0.
+/// Low-resolution logits seen at the size of an image: foreground is where the interpolated logit exceeds a threshold,
+/// which is 0 unless another is given.
 ///
-/// A pixel's taps are never negative, so where all logits under it have one sign its value is known. Only pixels along
-/// the outline are interpolated; everything else comes as runs. The result is the same, bit for bit, as if every pixel
-/// had been computed.
+/// A pixel's taps are never negative and sum to 1, so where all logits under it lie on one side of the threshold its value
+/// is known. Only pixels along the outline are interpolated; everything else comes as runs. With the threshold 0 the result
+/// is the same, bit for bit, as if every pixel had been computed; with another, rounding can tell the two apart where all
+/// logits under a pixel lie within 1e-6 of it.
 ///
 /// A NaN logit is background, and so is every pixel it contributes to.
 #[derive(Clone, Debug)]
 pub struct LogitMask<'a> {
     upsampler: &'a Upsampler,
     logits: Cow<'a, [f32]>,
+    threshold: f32,
 }
 
 impl<'a> LogitMask<'a> {
@@ -44,7 +47,25 @@ impl<'a> LogitMask<'a> {
         Ok(Self {
             upsampler,
             logits: bounded(logits),
+            threshold: 0.0,
         })
+    }
+
+    /// The same logits with foreground where they exceed `threshold`. NaN, which nothing exceeds, gives an empty mask.
+    pub fn with_threshold(self, threshold: f32) -> Self {
+        Self { threshold, ..self }
+    }
+
+    /// Foreground pixels.
+    pub fn area(&self) -> u64 {
+        let mut area = 0;
+        self.for_each_row(&mut |_, runs| {
+            area += runs
+                .iter()
+                .map(|run| u64::from(run.end - run.start))
+                .sum::<u64>();
+        });
+        area
     }
 
     /// Full-size mask of 0 and 1.
@@ -107,7 +128,7 @@ impl MaskSource for LogitMask<'_> {
 
     fn for_each_row(&self, visit: &mut dyn FnMut(u32, &[Run])) {
         let Upsampler { columns, rows, .. } = self.upsampler;
-        let signs = SignBits::of_rows(&self.logits, self.upsampler.mask_size());
+        let signs = SignBits::of_rows(&self.logits, self.upsampler.mask_size(), self.threshold);
         let mut blended = vec![0.0; self.upsampler.mask_size() as usize];
         scan(&signs, rows, columns, visit, |y, pixels, line| {
             let down = &rows.taps()[y as usize];
@@ -122,7 +143,7 @@ impl MaskSource for LogitMask<'_> {
             line.push_pixels(pixels.start, across.len(), |x| {
                 let taps = &across[x];
                 let cells = &blended[(taps.start - first) as usize..][..TAPS];
-                weigh(&taps.weights, [cells[0], cells[1], cells[2]]) > 0.0
+                weigh(&taps.weights, [cells[0], cells[1], cells[2]]) > self.threshold
             });
         });
     }
@@ -131,7 +152,7 @@ impl MaskSource for LogitMask<'_> {
         let Upsampler { columns, rows, .. } = self.upsampler;
         let mask_size = self.upsampler.mask_size() as usize;
         let transposed = transposed(&self.logits, mask_size);
-        let signs = SignBits::of_rows(&transposed, self.upsampler.mask_size());
+        let signs = SignBits::of_rows(&transposed, self.upsampler.mask_size(), self.threshold);
         scan(&signs, columns, rows, visit, |x, pixels, line| {
             let across = &columns.taps()[x as usize];
             let cells = [0, 1, 2].map(|k| {
@@ -146,7 +167,7 @@ impl MaskSource for LogitMask<'_> {
                     let column = &column[taps.start as usize..][..TAPS];
                     weigh(&taps.weights, [column[0], column[1], column[2]])
                 });
-                weigh(&across.weights, blended) > 0.0
+                weigh(&across.weights, blended) > self.threshold
             });
         });
     }

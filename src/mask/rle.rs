@@ -4,7 +4,11 @@
 //! then foreground and background in turn. The compressed form is pycocotools' (`common/maskApi.c: rleToString`): each
 //! count as a signed number in groups of 5 bits, the fourth and later ones as difference to the one two before.
 
-use super::{Bitmask, MaskError, MaskSource, error::check_size};
+use super::{
+    Bitmask, BoundingBox, Extent, MaskError, MaskSource, PolygonOptions, Polygons, Run, bitmask,
+    error::check_size,
+    runs::{RunLine, sealed::Sealed},
+};
 
 /// A mask as COCO's counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,28 +21,63 @@ pub struct Rle {
 impl Rle {
     /// Encodes a mask, column by column, without holding it.
     pub fn encode(source: &impl MaskSource) -> Self {
-        let (width, height) = (source.width(), source.height());
-        let mut counts: Vec<u32> = Vec::new();
-        let mut counted = 0;
+        let mut counts = Counts::new(source.width(), source.height());
         source.for_each_column(&mut |x, runs| {
             for run in runs {
-                let (start, end) = (x * height + run.start, x * height + run.end);
-                match counts.last_mut() {
-                    // The foreground goes on from the last pixel of the column before.
-                    Some(foreground) if start == counted => *foreground += end - start,
-                    _ => counts.extend([start - counted, end - start]),
-                }
-                counted = end;
+                counts.push(x, *run);
             }
         });
-        if counted < width * height {
-            counts.push(width * height - counted);
+        counts.finish()
+    }
+
+    /// Encodes a mask of a part of an image as one of the whole image, with nothing outside of the part; its area and box
+    /// besides, as they come on the way. `(x0, y0)` is where the part's first pixel is in the image of `(width, height)`,
+    /// and the part lies inside.
+    pub fn encode_part(
+        source: &impl MaskSource,
+        (x0, y0): (u32, u32),
+        (width, height): (u32, u32),
+    ) -> (Self, Extent) {
+        let mut counts = Counts::new(width, height);
+        let mut area = 0;
+        let (mut left, mut right) = (u32::MAX, 0);
+        let (mut top, mut bottom) = (u32::MAX, 0);
+        source.for_each_column(&mut |x, runs| {
+            let [Some(first), Some(last)] = [runs.first(), runs.last()] else {
+                return;
+            };
+            left = left.min(x);
+            right = x + 1;
+            top = top.min(first.start);
+            bottom = bottom.max(last.end);
+            for run in runs {
+                area += u64::from(run.end - run.start);
+                let (start, end) = (run.start + y0, run.end + y0);
+                counts.push(x + x0, Run { start, end });
+            }
+        });
+        let mut extent = Extent::default();
+        if area > 0 {
+            extent.area = area;
+            extent.bounding_box = BoundingBox {
+                x: left + x0,
+                y: top + y0,
+                width: right - left,
+                height: bottom - top,
+            };
         }
-        Self {
-            width,
-            height,
-            counts,
+        (counts.finish(), extent)
+    }
+
+    /// Takes the runs of each column, of a mask whose size is possible. They are in order and do not touch.
+    pub(crate) fn from_columns(height: u32, columns: &[Vec<Run>]) -> Self {
+        let mut counts = Counts::new(columns.len() as u32, height);
+        for (x, runs) in (0..).zip(columns) {
+            for run in runs {
+                counts.push(x, *run);
+            }
         }
+        counts.finish()
     }
 
     /// Takes counts of background and foreground in turn.
@@ -109,6 +148,17 @@ impl Rle {
             .sum()
     }
 
+    /// Runs of foreground, counted down the columns.
+    fn runs(&self) -> impl Iterator<Item = Run> {
+        let mut at = 0;
+        self.counts.chunks(2).filter_map(move |pair| {
+            let start = at + pair[0];
+            let length = pair.get(1).copied().unwrap_or(0);
+            at = start + length;
+            (length > 0).then_some(Run { start, end: at })
+        })
+    }
+
     /// COCO's compressed `counts`, byte for byte what `pycocotools.mask.encode` gives.
     pub fn to_compressed(&self) -> String {
         let mut text = String::with_capacity(self.counts.len() * 2);
@@ -117,6 +167,28 @@ impl Rle {
             write_number(&mut text, i64::from(count) - i64::from(base));
         }
         text
+    }
+
+    /// Area and box.
+    pub fn extent(&self) -> Extent {
+        Extent::of(self)
+    }
+
+    /// Writes the mask to a buffer: `on` for foreground, 0 for background, rows `row_stride` bytes apart. Bytes between a
+    /// row's end and the next row are left alone.
+    ///
+    /// # Errors
+    /// [`MaskError::StrideTooShort`] or [`MaskError::BufferTooShort`]; nothing is written then.
+    pub fn write_to(&self, buffer: &mut [u8], row_stride: usize, on: u8) -> Result<(), MaskError> {
+        bitmask::write_source(self, buffer, row_stride, on)
+    }
+
+    /// Outlines.
+    ///
+    /// # Errors
+    /// [`MaskError::Tolerance`] or [`MaskError::OutOfMemory`].
+    pub fn polygons(&self, options: &PolygonOptions) -> Result<Polygons, MaskError> {
+        Polygons::trace(self, options)
     }
 
     /// Draws the mask.
@@ -133,6 +205,112 @@ impl Rle {
             at += count;
         }
         Ok(mask)
+    }
+}
+
+impl Sealed for Rle {}
+
+impl MaskSource for Rle {
+    fn width(&self) -> u32 {
+        self.width
+    }
+
+    fn height(&self) -> u32 {
+        self.height
+    }
+
+    fn for_each_column(&self, visit: &mut dyn FnMut(u32, &[Run])) {
+        let mut line = RunLine::default();
+        let mut runs = self.runs();
+        // What is left of a run that goes on in the next column.
+        let mut pending = runs.next();
+        for x in 0..self.width {
+            line.clear();
+            let (top, below) = (x * self.height, (x + 1) * self.height);
+            while let Some(run) = pending.filter(|run| run.start < below) {
+                line.push(run.start - top, run.end.min(below) - top);
+                pending = if run.end > below {
+                    Some(Run {
+                        start: below,
+                        end: run.end,
+                    })
+                } else {
+                    runs.next()
+                };
+            }
+            visit(x, line.runs());
+        }
+    }
+
+    /// Takes a bit a column, and sixteen bytes for each run of a column.
+    fn for_each_row(&self, visit: &mut dyn FnMut(u32, &[Run])) {
+        // Columns in which the foreground begins or ends with a row, by row.
+        let mut turns = Vec::new();
+        self.for_each_column(&mut |x, runs| {
+            for run in runs {
+                turns.extend([(run.start, x), (run.end, x)]);
+            }
+        });
+        turns.sort_unstable();
+        let mut turns = turns.into_iter().peekable();
+        let mut columns = vec![0_u64; self.width.div_ceil(u64::BITS) as usize];
+        let mut line = RunLine::default();
+        for y in 0..self.height {
+            let mut changed = false;
+            while let Some((_, x)) = turns.next_if(|&(row, _)| row == y) {
+                columns[(x / u64::BITS) as usize] ^= 1 << (x % u64::BITS);
+                changed = true;
+            }
+            if changed {
+                line.clear();
+                line.push_pixels(0, self.width as usize, |x| {
+                    columns[x / 64] >> (x % 64) & 1 == 1
+                });
+            }
+            visit(y, line.runs());
+        }
+    }
+}
+
+/// Counts of a mask whose runs come column by column.
+struct Counts {
+    width: u32,
+    height: u32,
+    counts: Vec<u32>,
+    counted: u32,
+}
+
+impl Counts {
+    fn new(width: u32, height: u32) -> Self {
+        Self {
+            width,
+            height,
+            counts: Vec::new(),
+            counted: 0,
+        }
+    }
+
+    /// Adds foreground of column `x`, after everything added so far.
+    fn push(&mut self, x: u32, run: Run) {
+        let (start, end) = (x * self.height + run.start, x * self.height + run.end);
+        match self.counts.last_mut() {
+            // The foreground goes on from the last pixel of the column before.
+            Some(foreground) if start == self.counted => *foreground += end - start,
+            _ => self.counts.extend([start - self.counted, end - start]),
+        }
+        self.counted = end;
+    }
+
+    fn finish(mut self) -> Rle {
+        let all = self.width * self.height;
+        if self.counted < all {
+            self.counts.push(all - self.counted);
+        }
+        Rle {
+            width: self.width,
+            height: self.height,
+            counts: self.counts,
+        }
     }
 }
 

@@ -1,8 +1,8 @@
-//! Which cells of the logits are positive, as bits.
+//! Which cells of the logits are above a threshold, as bits.
 
 use std::ops::Range;
 
-/// One bit per cell, line after line: set where the logit exceeds 0.
+/// One bit per cell, line after line: set where the logit exceeds the threshold.
 #[derive(Debug)]
 pub(super) struct SignBits {
     bits: Vec<u64>,
@@ -10,7 +10,7 @@ pub(super) struct SignBits {
     line_len: u32,
 }
 
-/// What the cells at one position have in common over several lines.
+/// What the cells at one position have in common over several lines: the sign of what they exceed the threshold by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sign {
     Positive,
@@ -20,14 +20,14 @@ pub(super) enum Sign {
 
 impl SignBits {
     /// Lines are the rows of `mask_size × mask_size` logits.
-    pub fn of_rows(logits: &[f32], mask_size: u32) -> Self {
+    pub fn of_rows(logits: &[f32], mask_size: u32, threshold: f32) -> Self {
         let words_per_line = mask_size.div_ceil(64) as usize;
         let mut bits = vec![0; words_per_line * mask_size as usize];
         let rows = logits.chunks_exact(mask_size as usize);
         for (line, row) in bits.chunks_exact_mut(words_per_line).zip(rows) {
             for (word, cells) in line.iter_mut().zip(row.chunks(64)) {
                 for (bit, &logit) in cells.iter().enumerate() {
-                    *word |= u64::from(logit > 0.0) << bit;
+                    *word |= u64::from(logit > threshold) << bit;
                 }
             }
         }

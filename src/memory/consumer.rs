@@ -26,6 +26,11 @@ pub trait Consumer: Send + Sync {
     /// in use stays.
     fn release(&self, want: u64) -> u64;
 
+    /// The same while host memory is short as well: nothing is moved there instead.
+    fn release_sparing_host(&self, want: u64) -> u64 {
+        self.release(want)
+    }
+
     /// Gives back what is unlikely to be asked for again, such as predictions on images other than the current one, and
     /// tells how many bytes that was.
     fn release_unused(&self) -> u64 {
@@ -94,6 +99,22 @@ impl Consumers {
     /// Asks the consumers of a tier, in order, until `deficit` bytes are given back; who is not needed is left alone.
     /// Tells what each one asked gave back. `u64::MAX` asks for everything.
     pub fn release(&self, tier: Tier, deficit: u64) -> Vec<Share> {
+        self.release_by(tier, deficit, |consumer, want| consumer.release(want))
+    }
+
+    /// The same while host memory is short as well, so that nothing may be moved there from the device.
+    pub fn release_sparing_host(&self, tier: Tier, deficit: u64) -> Vec<Share> {
+        self.release_by(tier, deficit, |consumer, want| {
+            consumer.release_sparing_host(want)
+        })
+    }
+
+    fn release_by(
+        &self,
+        tier: Tier,
+        deficit: u64,
+        release: impl Fn(&dyn Consumer, u64) -> u64,
+    ) -> Vec<Share> {
         let mut released = Vec::new();
         let mut missing = deficit;
         for consumer in self.live() {
@@ -101,7 +122,7 @@ impl Consumers {
                 break;
             }
             if consumer.tier() == tier && consumer.bytes() > 0 {
-                let bytes = consumer.release(missing);
+                let bytes = release(&*consumer, missing);
                 missing = missing.saturating_sub(bytes);
                 released.push(share(&*consumer, bytes));
             }

@@ -6,7 +6,7 @@ use crate::error::Error;
 
 use super::events::EventKind;
 use super::manager::MemoryManager;
-use super::plan::{Candidate, Choice, NoPlanFits, Supply, Way, choose};
+use super::plan::{Candidate, Choice, NoPlanFits, Supply, Way, choose, equal_to_best};
 use super::recovery::{
     self, Attempt, Failure, Need, RecoveryRecord, Rung, RungRecord, Rungs, backend_need,
 };
@@ -41,8 +41,43 @@ pub fn execute<T>(
     let profile = manager.profile(operation);
     let result = planned(manager, operation, candidates, &mut attempt);
     manager.analytics().profile(profile.end());
-    manager.analytics().operation(result.is_ok());
+    // One that was asked to stop did neither succeed nor fail.
+    if !result.as_ref().is_err_and(Error::is_cancelled) {
+        manager.analytics().operation(result.is_ok());
+    }
     result
+}
+
+/// Runs an operation that nobody waits for, in the best of `candidates` that fits as things are: nobody gives memory back
+/// for it, and when it runs out all the same, that is the end of it.
+///
+/// # Errors
+/// [`Error::NoPlanFits`] when nothing fits so, else what `candidates` or `attempt` says.
+pub fn execute_modestly<T>(
+    manager: &Arc<MemoryManager>,
+    operation: &str,
+    candidates: &Candidates<'_>,
+    attempt: impl FnOnce(&Way) -> Result<T, Error>,
+) -> Result<(T, Ran), Error> {
+    let (supply, status) = manager.supply();
+    let as_things_are = Supply {
+        device_releasable: 0,
+        host_releasable: 0,
+        ..supply
+    };
+    let choice = choose(&candidates()?, &as_things_are)
+        .map_err(|nothing| refused(operation, &status, nothing))?;
+    let profile = manager.profile(operation);
+    let value = attempt(&choice.way)?;
+    manager.analytics().profile(profile.end());
+    manager.analytics().operation(true);
+    let ran = Ran {
+        way: choice.way,
+        downgraded: choice.is_downgrade(),
+        reason: choice.reason,
+        recovered_by: None,
+    };
+    Ok((value, ran))
 }
 
 /// Every way to run an operation as things are, the best first.
@@ -52,6 +87,28 @@ pub type Candidates<'a> = dyn Fn() -> Result<Vec<Candidate>, Error> + 'a;
 pub fn foresee(manager: &MemoryManager, candidates: &[Candidate]) -> Option<Way> {
     let (supply, _) = manager.supply();
     Some(choose(candidates, &supply).ok()?.way)
+}
+
+/// How an operation fits in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// As things are.
+    AsIs,
+    /// After caches gave something back.
+    AfterRelease,
+    /// Not in a way that gives the same result.
+    No,
+}
+
+/// How an operation would fit now when it is run in one of the ways that give the same result within rounding as the best
+/// one.
+pub fn fit(manager: &MemoryManager, candidates: &[Candidate]) -> Fit {
+    let (supply, _) = manager.supply();
+    match choose(equal_to_best(candidates), &supply) {
+        Ok(choice) if choice.release == 0 => Fit::AsIs,
+        Ok(_) => Fit::AfterRelease,
+        Err(_) => Fit::No,
+    }
 }
 
 fn planned<T>(

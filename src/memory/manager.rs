@@ -303,7 +303,12 @@ impl MemoryManager {
         };
         self.consumers.release(Tier::Device, deficit);
         self.trim();
-        crosses(&self.config) || self.room_now().is_none_or(|room| room.deficit(bytes) == 0)
+        crosses(&self.config) || self.has_room(bytes)
+    }
+
+    /// Whether `bytes` of the device can be had as things are, without anybody giving something back.
+    pub fn has_room(&self, bytes: u64) -> bool {
+        self.room_now().is_none_or(|room| room.deficit(bytes) == 0)
     }
 
     /// What memory is like before an operation.

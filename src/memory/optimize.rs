@@ -98,7 +98,10 @@ pub fn optimize(
     consumers: &Consumers,
     empty_allocator: impl FnOnce() -> u64,
 ) -> Optimized {
-    let mut released = consumers.release(Tier::Device, shortage.device);
+    let mut released = match shortage.host {
+        0 => consumers.release(Tier::Device, shortage.device),
+        _ => consumers.release_sparing_host(Tier::Device, shortage.device),
+    };
     released.extend(consumers.release(Tier::Host, shortage.host));
     Optimized {
         released,

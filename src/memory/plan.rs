@@ -285,6 +285,12 @@ pub fn choose(candidates: &[Candidate], supply: &Supply) -> Result<Choice, NoPla
     })
 }
 
+/// The candidates that give the same result within rounding as the best one.
+pub fn equal_to_best(candidates: &[Candidate]) -> &[Candidate] {
+    let mut groups = candidates.chunk_by(|a, b| same_result(a.way, b.way));
+    groups.next().unwrap_or_default()
+}
+
 fn same_result(a: Way, b: Way) -> bool {
     a.tier == b.tier && a.plan.precision == b.plan.precision
 }

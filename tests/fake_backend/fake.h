@@ -160,6 +160,8 @@ int32_t fake_give_embedding(fake_model *model, const fake_features *features, sa
 uint64_t fake_embedding_bytes(sam_mm_backend_embedding *embedding);
 int32_t fake_embedding_export(sam_mm_backend_embedding *embedding, uint8_t *buffer, uint64_t capacity,
                               uint64_t *required, sam_mm_backend_error *error);
+/* The extension SAM_MM_BACKEND_EMBEDDING_HALF. */
+extern const sam_mm_backend_embedding_half fake_half;
 int32_t fake_embedding_import(sam_mm_backend_model *model, const uint8_t *bytes, uint64_t len,
                               sam_mm_operation *operation, sam_mm_backend_embedding **out,
                               sam_mm_backend_error *error);

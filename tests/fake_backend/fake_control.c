@@ -549,5 +549,10 @@ typedef struct {
 
 const void *fake_extension(const char *id) {
   static const fake_control_table extension = {sizeof extension, 0, fake_backend_control, fake_backend_value};
+#ifndef FAKE_NO_HALF
+  if (id != NULL && strcmp(id, SAM_MM_BACKEND_EMBEDDING_HALF) == 0) {
+    return &fake_half;
+  }
+#endif
   return id != NULL && strcmp(id, "fake.control/1") == 0 ? &extension : NULL;
 }

@@ -64,6 +64,43 @@ fn full_logits(logits: &[f32], geometry: Geometry, width: u32, height: u32) -> V
 }
 
 #[test]
+fn with_a_threshold_the_mask_is_where_the_interpolated_logits_exceed_it() {
+    for (geometry, width, height) in [
+        (longest_side(256, 170, 110), 170, 110),
+        (Geometry::Stretch, 101, 190),
+    ] {
+        let upsampler = Upsampler::new(64, geometry, width, height).unwrap();
+        for name in ["discs", "noise"] {
+            let logits = drawing::logits(name, 64);
+            let full = full_logits(&logits, geometry, width, height);
+            let mut areas = Vec::new();
+            for threshold in [-6.0_f32, -1.0, 0.0, 1.0, 2.5, f32::NAN] {
+                let mask = LogitMask::new(&upsampler, &logits).unwrap();
+                let mask = mask.with_threshold(threshold);
+                let drawn = mask.bitmask().unwrap();
+                // Next to the threshold rounding may go either way.
+                let pixels = full.iter().flatten().zip(drawn.pixels());
+                let wrong = pixels.filter(|&(&logit, &on)| {
+                    let above = logit - f64::from(threshold);
+                    above.abs() > 1e-4 && (above > 0.0) != (on == 1)
+                });
+                let wrong = wrong.count();
+                assert_eq!(wrong, 0, "{name} above {threshold}, {geometry:?}");
+                assert_eq!(
+                    (mask.area(), mask.rle()),
+                    (drawn.extent().area, drawn.rle())
+                );
+                areas.push(mask.area());
+            }
+            assert!(
+                areas.is_sorted_by(|a, b| a >= b) && areas[5] == 0,
+                "{areas:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn masks_are_those_of_the_original_pixel_for_pixel() {
     for golden in section("masks") {
         let (width, height) = (number(&golden, "width"), number(&golden, "height"));

@@ -1,7 +1,7 @@
 //! Run-length encoding, against pycocotools.
 
 use proptest::prelude::*;
-use sam_mm::mask::{Bitmask, MaskError, Rle};
+use sam_mm::mask::{Bitmask, MaskError, MaskSource, PolygonOptions, Rle};
 
 use crate::{
     bitmask::any_bitmask,
@@ -43,7 +43,46 @@ fn counts_text_area_and_box_are_those_of_pycocotools() {
     }
 }
 
+/// All runs, line by line.
+fn runs(each: impl FnOnce(&mut dyn FnMut(u32, &[sam_mm::mask::Run]))) -> Vec<(u32, u32, u32)> {
+    let mut all = Vec::new();
+    each(&mut |line, runs| all.extend(runs.iter().map(|run| (line, run.start, run.end))));
+    all
+}
+
 proptest! {
+    #[test]
+    fn runs_read_line_by_line_are_those_of_the_drawn_mask(mask in any_bitmask(90)) {
+        let rle = mask.rle();
+        prop_assert_eq!(runs(|visit| rle.for_each_row(visit)), runs(|visit| mask.for_each_row(visit)));
+        prop_assert_eq!(runs(|visit| rle.for_each_column(visit)), runs(|visit| mask.for_each_column(visit)));
+        prop_assert_eq!(rle.extent(), mask.extent());
+        let exact = PolygonOptions::default();
+        prop_assert_eq!(rle.polygons(&exact).unwrap(), mask.polygons(&exact).unwrap());
+        let (width, height) = (mask.width() as usize, mask.height() as usize);
+        let mut written = vec![7; (width + 3) * height];
+        rle.write_to(&mut written, width + 3, 9).unwrap();
+        for (row, drawn) in written.chunks(width + 3).zip(mask.pixels().chunks(width)) {
+            prop_assert!(row[..width].iter().zip(drawn).all(|(&to, &on)| to == 9 * on));
+            prop_assert_eq!(&row[width..], &[7; 3]);
+        }
+    }
+
+    #[test]
+    fn a_part_is_encoded_as_the_whole_with_nothing_around_it(
+        mask in any_bitmask(30), before in (0..9_u32, 0..9_u32), behind in (0..9_u32, 0..9_u32),
+    ) {
+        let (width, height) = (before.0 + mask.width() + behind.0, before.1 + mask.height() + behind.1);
+        let mut pixels = vec![0; (width * height) as usize];
+        for (y, row) in (before.1..).zip(mask.pixels().chunks(mask.width() as usize)) {
+            pixels[(y * width + before.0) as usize..][..row.len()].copy_from_slice(row);
+        }
+        let whole = Bitmask::from_pixels(width, height, pixels).unwrap();
+        let (rle, extent) = Rle::encode_part(&mask, before, (width, height));
+        prop_assert_eq!(rle, whole.rle());
+        prop_assert_eq!(extent, whole.extent());
+    }
+
     #[test]
     fn a_mask_survives_encoding_compression_and_back(mask in any_bitmask(40)) {
         let rle = mask.rle();

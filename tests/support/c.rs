@@ -1,4 +1,4 @@
-//! The system's C compiler: programs, plugins and fake libraries for the tests are made on the spot.
+//! The system's C and C++ compilers: programs, plugins and fake libraries for the tests are made on the spot.
 
 use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,11 +13,24 @@ pub enum Language {
     C11,
     C17,
     Cxx11,
+    Cxx14,
     Cxx17,
+    Cxx20,
 }
 
 impl Language {
-    pub const ALL: [Self; 5] = [Self::C99, Self::C11, Self::C17, Self::Cxx11, Self::Cxx17];
+    pub const ALL: [Self; 7] = [
+        Self::C99,
+        Self::C11,
+        Self::C17,
+        Self::Cxx11,
+        Self::Cxx14,
+        Self::Cxx17,
+        Self::Cxx20,
+    ];
+
+    /// Those that `sam_mm.hpp` is for.
+    pub const MODERN_CXX: [Self; 2] = [Self::Cxx17, Self::Cxx20];
 
     fn args(self) -> [&'static str; 3] {
         match self {
@@ -25,8 +38,28 @@ impl Language {
             Self::C11 => ["-x", "c", "-std=c11"],
             Self::C17 => ["-x", "c", "-std=c17"],
             Self::Cxx11 => ["-x", "c++", "-std=c++11"],
+            Self::Cxx14 => ["-x", "c++", "-std=c++14"],
             Self::Cxx17 => ["-x", "c++", "-std=c++17"],
+            Self::Cxx20 => ["-x", "c++", "-std=c++20"],
         }
+    }
+
+    /// The option that names it.
+    pub fn standard(self) -> &'static str {
+        self.args()[2]
+    }
+
+    fn is_cxx(self) -> bool {
+        self.args()[1] == "c++"
+    }
+
+    fn compiler(self) -> Command {
+        let (variable, default) = if self.is_cxx() {
+            ("CXX", "c++")
+        } else {
+            ("CC", "cc")
+        };
+        Command::new(env::var_os(variable).unwrap_or_else(|| default.into()))
     }
 }
 
@@ -63,17 +96,19 @@ fn cache_dir() -> PathBuf {
     dir
 }
 
-fn compiler() -> Command {
-    Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()))
-}
-
 /// Asserts that a source compiles without a warning.
 pub fn check_syntax(source: &str, language: Language) {
+    check_syntax_with(source, language, &[]);
+}
+
+/// [`check_syntax`] with more options.
+pub fn check_syntax_with(source: &str, language: Language, args: &[&str]) {
     let file = source_file(source, "syntax");
-    let mut command = compiler();
+    let mut command = language.compiler();
     command
         .args(language.args())
         .args(WARNINGS)
+        .args(args)
         .arg("-fsyntax-only")
         .arg("-I")
         .arg(include_dir())
@@ -91,7 +126,18 @@ pub fn run(source: &str) -> String {
 
 /// Compiles a C99 program and returns its path.
 pub fn program(sources: &[PathBuf], args: &[impl AsRef<OsStr>]) -> PathBuf {
-    build(sources, env::consts::EXE_SUFFIX, args)
+    program_in(Language::C99, sources, args)
+}
+
+/// Compiles a program of that language and returns its path.
+pub fn program_in(language: Language, sources: &[PathBuf], args: &[impl AsRef<OsStr>]) -> PathBuf {
+    build(language, sources, env::consts::EXE_SUFFIX, args)
+}
+
+/// Compiles a source text of C++ to an object file with more options, and returns its path.
+pub fn object(source: &str, language: Language, args: &[&str]) -> PathBuf {
+    let args = [&["-c", "-x", "c++"], args].concat();
+    build(language, &[source_file(source, "object")], ".o", &args)
 }
 
 /// The C sources of a folder of the project.
@@ -113,7 +159,7 @@ pub fn shared_library(sources: &[PathBuf], args: &[impl AsRef<OsStr>]) -> PathBu
         .map(OsStr::new)
         .chain(args.iter().map(AsRef::as_ref))
         .collect();
-    build(sources, env::consts::DLL_SUFFIX, &all)
+    build(Language::C99, sources, env::consts::DLL_SUFFIX, &all)
 }
 
 /// Writes a source text to a file of the cache.
@@ -128,20 +174,29 @@ pub fn source_file(text: &str, stem: &str) -> PathBuf {
 }
 
 /// Compiles unless the same sources were compiled with the same arguments and headers before.
-fn build(sources: &[PathBuf], suffix: &str, args: &[impl AsRef<OsStr>]) -> PathBuf {
+fn build(
+    language: Language,
+    sources: &[PathBuf],
+    suffix: &str,
+    args: &[impl AsRef<OsStr>],
+) -> PathBuf {
     let args: Vec<&OsStr> = args.iter().map(AsRef::as_ref).collect();
     let text =
         |path: &Path| fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let headers = ["sam_mm.h", "sam_mm_backend.h"].map(|header| text(&include_dir().join(header)));
+    let mut headers = headers_in(&include_dir());
+    if language.is_cxx() {
+        headers.extend(headers_in(&include_dir().join("sam_mm")));
+    }
     let texts: Vec<_> = sources.iter().map(|source| text(source)).collect();
-    let key = fingerprint(&(texts, headers, local_headers(sources), &args));
+    let local = local_headers(sources);
+    let key = fingerprint(&(language.standard(), texts, headers, local, &args));
     let stem = sources[0].file_stem().expect("a file").to_string_lossy();
     let target = cache_dir().join(format!("{stem}-{key:016x}{suffix}"));
     if !target.exists() {
         write_whole(&target, |part| {
-            let mut command = compiler();
+            let mut command = language.compiler();
             command
-                .args(["-std=c99", "-g", "-O1"])
+                .args([language.standard(), "-g", "-O1"])
                 .args(WARNINGS)
                 .arg("-I")
                 .arg(include_dir());
@@ -160,15 +215,23 @@ fn build(sources: &[PathBuf], suffix: &str, args: &[impl AsRef<OsStr>]) -> PathB
 /// The headers that lie beside the sources.
 fn local_headers(sources: &[PathBuf]) -> Vec<Vec<u8>> {
     let folders = sources.iter().filter_map(|source| source.parent());
-    let files = folders
-        .filter_map(|folder| fs::read_dir(folder).ok())
+    let unique: std::collections::BTreeSet<&Path> = folders.collect();
+    unique.into_iter().flat_map(headers_in).collect()
+}
+
+/// The texts of the headers in a folder.
+fn headers_in(folder: &Path) -> Vec<Vec<u8>> {
+    let files = fs::read_dir(folder).expect("a folder with sources can be read");
+    let mut headers: Vec<PathBuf> = files
         .flatten()
-        .flatten();
-    let headers = files
         .map(|file| file.path())
-        .filter(|path| path.extension() == Some(OsStr::new("h")));
-    let unique: std::collections::BTreeSet<PathBuf> = headers.collect();
-    unique
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "h" || extension == "hpp")
+        })
+        .collect();
+    headers.sort();
+    headers
         .iter()
         .map(|path| fs::read(path).expect("a header can be read"))
         .collect()
@@ -191,7 +254,7 @@ fn fingerprint(value: &impl Hash) -> u64 {
 fn succeed(command: &mut Command) {
     let output = command
         .output()
-        .unwrap_or_else(|error| panic!("no C compiler ({command:?}): {error}"));
+        .unwrap_or_else(|error| panic!("no compiler ({command:?}): {error}"));
     assert!(
         output.status.success(),
         "{command:?} failed:\n{}",

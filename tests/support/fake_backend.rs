@@ -80,6 +80,12 @@ impl FakeBackend {
         self.script.value(name)
     }
 
+    /// [`value`](Self::value) for a closure that outlives this.
+    pub fn reader(&self) -> impl Fn(&str) -> i64 + Send + Sync + 'static {
+        let script = self.script;
+        move |name| script.value(name)
+    }
+
     /// Waits until `count` calls of a function are blocked.
     pub fn wait_until_blocked(&self, function: &str, count: i64) {
         self.script.wait_until_blocked(function, count);

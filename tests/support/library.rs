@@ -44,15 +44,40 @@ pub fn command(program: &Path, home: &Path) -> Command {
     command
 }
 
+/// The same under valgrind. What it finds ends with status 99. Only what nothing points to any more is a leak: a plugin stays
+/// loaded for as long as the process, with what it keeps in its globals.
+pub fn under_valgrind(program: &Path, home: &Path) -> Command {
+    let found = Command::new("valgrind").arg("--version").output();
+    assert!(
+        found.is_ok_and(|output| output.status.success()),
+        "valgrind is missing (Debian, Ubuntu: apt install valgrind); `.ci/run` installs it"
+    );
+    let mut command = self::command(Path::new("valgrind"), home);
+    command.args([
+        "--quiet",
+        "--error-exitcode=99",
+        "--leak-check=full",
+        "--show-leak-kinds=definite,indirect",
+        "--errors-for-leak-kinds=definite,indirect",
+    ]);
+    command.arg(program);
+    command
+}
+
 /// Compiles a program against the header and the library.
 pub fn program(sources: &[PathBuf], args: &[&str]) -> PathBuf {
+    program_in(c::Language::C99, sources, args)
+}
+
+/// [`program`] in another language.
+pub fn program_in(language: c::Language, sources: &[PathBuf], args: &[&str]) -> PathBuf {
     let library = path();
     let args: Vec<&OsStr> = args
         .iter()
         .map(OsStr::new)
         .chain([library.as_os_str()])
         .collect();
-    c::program(sources, &args)
+    c::program_in(language, sources, &args)
 }
 
 /// What a command printed, which must have succeeded.

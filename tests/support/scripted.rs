@@ -9,6 +9,7 @@ type Control = unsafe extern "C" fn(*const c_char) -> i32;
 type Value = unsafe extern "C" fn(*const c_char) -> i64;
 
 /// The script of one loaded copy of a fake library.
+#[derive(Clone, Copy)]
 pub struct Script {
     control: Control,
     value: Value,

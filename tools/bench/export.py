@@ -1,4 +1,4 @@
-"""Makes what the sides run: `python -m bench.export NAME FOLDER` writes NAME.pth and its two ONNX files.
+"""Makes what the sides run: `python -m bench.export NAME FOLDER` writes the checkpoint and, for SAM, two ONNX files.
 
 In a process of its own, so that its memory is given back before anything is measured.
 """
@@ -8,14 +8,19 @@ import warnings
 from pathlib import Path
 
 import torch
-from reference import models
+from reference import models, names
 from segment_anything.utils.onnx import SamOnnxModel
 
 
 def main(name: str, folder: Path) -> None:
     warnings.filterwarnings("ignore")  # of the tracer, about sizes that are constant here
-    sam = models.build(name)
-    models.save(name, sam, folder / f"{name}.pth")
+    model = models.build(name)
+    models.save(name, model, folder / names.checkpoint(name))
+    if name in names.SAM:
+        export_sam(name, model, folder)
+
+
+def export_sam(name: str, sam, folder: Path) -> None:
     image = torch.zeros(1, 3, 1024, 1024)
     export(sam.image_encoder, (image,), folder / f"{name}.encoder.onnx", ["image"], ["image_embeddings"])
     # The official export of the decoder: prompt encoding, decoding and upscaling to the original size in one graph.

@@ -1,13 +1,17 @@
 """sam-mm through its C API. What is measured is computing: nothing that was computed before may be found again."""
 
+from pathlib import Path
+
+from reference import names
 from reference.sam_mm import Prompt, SamMm
 
 
 class Ours:
     def __init__(self, model_file: str, threads: int):
-        # Room for the embedding at hand, of 4 MiB, and for no prediction.
-        self.sam = SamMm(model_file, threads, embedding_cache_bytes=6 << 20, prediction_cache_entries=0)
-        self.image, self.result, self.encoded = None, None, 0
+        # Room for the embedding at hand, of 4 MiB or with the finer levels of SAM 2 of 16 MiB, and for no prediction.
+        room = (18 if Path(model_file).stem in names.SAM_2 else 6) << 20
+        self.sam = SamMm(model_file, threads, embedding_cache_bytes=room, prediction_cache_entries=0)
+        self.image, self.result, self.encoded, self.click_encodes = None, None, 0, 0
 
     def encode(self, pixels) -> None:
         if self.image is not None:
@@ -22,6 +26,7 @@ class Ours:
         if self.result is not None:
             self.result.free()
         self.result = self.image.predict([Prompt(points=[(x, y)], labels=[1])], multimask=True)
+        self.click_encodes += not self.result.info.embedding_reused
         return [self.result.bitmask(i) for i in range(len(self.result))]
 
 

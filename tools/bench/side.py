@@ -1,7 +1,8 @@
 """One measurement of one side, in a process of its own: `python -m bench.side SIDE MODEL_FILE THREADS CLICKS`.
 
 A side is a module with `open(model_file, threads)`, which returns an object with `encode(pixels)` and `click(x, y)`. Encoding
-takes RGB pixels and leaves an embedding behind; a click makes three masks of the image's size. Prints one line of JSON.
+takes RGB pixels and leaves an embedding behind; a click makes three masks of the image's size. `click_encodes` counts the
+clicks that encoded the image again, where a side can tell. Prints one line of JSON.
 """
 
 import importlib
@@ -36,6 +37,7 @@ def measure(side, model_file: str, threads: int, clicks: int) -> dict:
     click = statistics.median(seconds(lambda: model.click(x * width, y * height)) for x, y in places)
     return {
         "encode_s": encode, "click_s": click, "cold_start_s": cold_start, "encode_rss": after_encode, "rss": peak_rss(),
+        "click_encodes": getattr(model, "click_encodes", 0),
     }
 
 

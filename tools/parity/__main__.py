@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
-from reference import models, photographs
+from reference import models, names, photographs
 
 from . import golden, official, ours
 from .cases import cases
-from .outcome import LIMITS, Difference, difference, worst
+from .outcome import LIMITS, Choice, Difference, difference, worst
 
 
 def main() -> int:
@@ -30,20 +30,12 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", type=model_names, default=["vit_b", "vit_t"], help="of " + ", ".join(models.NAMES))
+    parser.add_argument("--models", type=names.parse, required=True, help="of " + ", ".join(names.ALL))
     parser.add_argument("--image", action="append", default=[], help="compare on this picture (repeatable) instead")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--weights", type=Path, required=True, help="folder for the random checkpoints")
     parser.add_argument("--golden", type=Path, required=True, help="outputs of the official MobileSAM")
     return parser.parse_args()
-
-
-def model_names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in models.NAMES:
-            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(models.NAMES)}")
-    return names
 
 
 def chosen_images(paths: list[str]) -> dict:
@@ -55,13 +47,13 @@ def chosen_images(paths: list[str]) -> dict:
 def compare_model(name: str, images: dict, arguments: argparse.Namespace) -> dict:
     """Both sides on all images, one after the other, so that only one model is in memory at a time."""
     print(f"\n{name}")
-    checkpoint = arguments.weights / f"{name}.pth"
+    checkpoint = arguments.weights / names.checkpoint(name)
     started = time.monotonic()
-    sam = models.build(name)
-    models.save(name, sam, checkpoint)
+    model = models.build(name)
+    models.save(name, model, checkpoint)
     progress(f"random weights in {checkpoint.name}, {time.monotonic() - started:.0f} s")
-    theirs = official.run(sam, images, lambda image: progress(f"official: {image}, {time.monotonic() - started:.0f} s"))
-    del sam
+    theirs = official.run(model, images, lambda image: progress(f"official: {image}, {time.monotonic() - started:.0f} s"))
+    del model
     goldens = golden.images(arguments.golden) if name == "vit_t" else {}
     made = ours.run(str(checkpoint), arguments.threads, images | goldens)
     progress(f"sam-mm: {len(images | goldens)} images, {time.monotonic() - started:.0f} s")
@@ -76,23 +68,43 @@ def compare_model(name: str, images: dict, arguments: argparse.Namespace) -> dic
     if goldens:
         rows |= {(image, "prompts of the official code"): d for image, d in golden.differences(arguments.golden, made).items()}
     table(rows)
-    overall = worst(list(rows.values()))
-    passed = all(row.within_limits for row in rows.values())
-    print(f"  worst of {len(rows)} comparisons: {text(overall)}; logits had standard deviation {scale:.3g}")
-    return {"passed": passed, "cases": len(rows), "logits_std": scale, **asdict(overall)}
+    compared = [row for row in rows.values() if row is not None]
+    overall = worst(compared)
+    passed = bool(compared) and all(row.within_limits for row in compared)
+    print(f"  worst of {len(compared)} comparisons: {text(overall)}; logits had standard deviation {scale:.3g} or more")
+    report = {"passed": passed, "cases": len(compared), "logits_std": scale, **asdict(overall)}
+    choices = [choice for outcomes in theirs.values() for outcome in outcomes for choice in outcome.choices]
+    return report | choice_report(choices) if choices else report
 
 
-def table(rows: dict[tuple[str, str], Difference]) -> None:
+def choice_report(choices: list[Choice]) -> dict:
+    """How often single masks were replaced: a comparison in which all or none were proves less."""
+    counts = {
+        "stable_masks": sum(choice.stable for choice in choices),
+        "replaced_masks": sum(not choice.stable for choice in choices),
+        "too_close_masks": sum(choice.too_close for choice in choices),
+    }
+    print(
+        f"  of {len(choices)} single masks {counts['stable_masks']} were stable and {counts['replaced_masks']} replaced by the "
+        f"best of three; {counts['too_close_masks']} were too close to the threshold to be compared"
+    )
+    return counts
+
+
+def table(rows: dict[tuple[str, str], Difference | None]) -> None:
     image_width = max(len(image) for image, _ in rows)
     case_width = max(len(case) for _, case in rows)
-    print(f"  {'image':{image_width}}  {'prompt':{case_width}}  {'logits':>8}  {'scores':>8}  {'mask IoU':>8}")
+    print(f"  {'image':{image_width}}  {'prompt':{case_width}}  {'logits':>8}  {'scores':>8}  {'mask IoU':>8}  object scores")
     for (image, case), row in rows.items():
-        beyond = "" if row.within_limits else "  beyond the limits"
+        beyond = "" if row is None or row.within_limits else "  beyond the limits"
         print(f"  {image:{image_width}}  {case:{case_width}}  {text(row)}{beyond}")
 
 
-def text(row: Difference) -> str:
-    return f"{row.logits:8.1e}  {row.scores:8.1e}  {row.mask_iou:8.6f}"
+def text(row: Difference | None) -> str:
+    if row is None:
+        return "too close a choice between masks"
+    object_scores = "" if row.object_scores is None else f"  {row.object_scores:8.1e}"
+    return f"{row.logits:8.1e}  {row.scores:8.1e}  {row.mask_iou:8.6f}{object_scores}"
 
 
 def progress(message: str) -> None:

@@ -32,6 +32,7 @@ def predict(image, case) -> Outcome:
         [result.score(i) for i in every],
         np.stack([result.bitmask(i) for i in every]),
     )
+    outcome.object_scores = result.object_scores()
     result.free()
     return outcome
 

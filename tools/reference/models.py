@@ -11,19 +11,21 @@ import torch
 from segment_anything import sam_model_registry
 from segment_anything.modeling import Sam
 
-from . import mobile_sam
+from . import mobile_sam, names, segment_anything_2
+from .segment_anything_2 import SAM2Base
 
-NAMES = ("vit_b", "vit_l", "vit_h", "vit_t")
 SEED = 20240
 
 torch.set_grad_enabled(False)
 
 
-def build(name: str, seed: int = SEED) -> Sam:
+def build(name: str, seed: int = SEED) -> Sam | SAM2Base:
     """The model of this name with random weights, ready to run.
 
     `vit_t` has the weights of `tools/goldens/formula.py`, which the committed goldens of MobileSAM were made with.
     """
+    if name in names.SAM_2:
+        return segment_anything_2.build(name, seed)
     if name == "vit_t":
         sam = mobile_sam.build()
         for tensor_name, tensor in mobile_sam.official_state_dict(sam).items():
@@ -54,9 +56,14 @@ def bring_to_unit_scale(decoder, prompt_encoder, random: torch.Generator) -> Non
         last.bias /= scale
 
 
-def save(name: str, sam: Sam, path: Path) -> None:
+def save(name: str, model: Sam | SAM2Base, path: Path) -> None:
     """Writes the weights as the official files hold them."""
-    state = mobile_sam.official_state_dict(sam) if name == "vit_t" else sam.state_dict()
+    if name in names.SAM_2:
+        state = {"model": model.state_dict()}
+    elif name == "vit_t":
+        state = mobile_sam.official_state_dict(model)
+    else:
+        state = model.state_dict()
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     torch.save(state, partial)

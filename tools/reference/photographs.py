@@ -16,8 +16,8 @@ def packaged(name: str) -> Image.Image:
 
 
 def pixels(image: Image.Image) -> np.ndarray:
-    """uint8 (height, width, 3)."""
-    return np.ascontiguousarray(np.asarray(image))
+    """uint8 (height, width, 3), writable, as PyTorch wants arrays."""
+    return np.array(image)
 
 
 def load(path: str) -> np.ndarray:
@@ -27,6 +27,15 @@ def load(path: str) -> np.ndarray:
 def large() -> np.ndarray:
     """A photograph of 1800 by 1200 pixels, a size of cameras and of the benchmarks."""
     return pixels(packaged("coffee.png").resize((1800, 1200), Image.Resampling.LANCZOS))
+
+
+def small() -> dict[str, np.ndarray]:
+    """One wider and one higher than the other; few pixels, for what is done with hundreds of masks."""
+    chelsea, astronaut = packaged("chelsea.png"), packaged("astronaut.png")
+    return {
+        "chelsea 301x200": pixels(chelsea.resize((301, 200), Image.Resampling.LANCZOS)),
+        "astronaut 150x231": pixels(astronaut.crop((100, 20, 250, 251))),
+    }
 
 
 def photographs_and_odd_sizes() -> dict[str, np.ndarray]:

@@ -90,6 +90,35 @@ class Bitmask(Struct):
     ]
 
 
+class EverythingOptions(Struct):
+    init = "sam_mm_everything_options_init"
+    _fields_ = [
+        ("struct_size", ct.c_uint32), ("points_per_side", ct.c_uint32), ("points_per_batch", ct.c_uint32),
+        ("crop_n_layers", ct.c_uint32), ("crop_n_points_downscale_factor", ct.c_uint32), ("multimask", ct.c_uint32),
+        ("use_m2m", ct.c_uint32), ("num_point_grids", ct.c_uint32), ("pred_iou_thresh", ct.c_double),
+        ("stability_score_thresh", ct.c_double), ("stability_score_offset", ct.c_double), ("mask_threshold", ct.c_double),
+        ("box_nms_thresh", ct.c_double), ("crop_nms_thresh", ct.c_double), ("crop_overlap_ratio", ct.c_double),
+        ("min_mask_region_area", ct.c_uint64), ("point_grids", ct.c_void_p), ("point_grid_sizes", ct.c_void_p),
+        ("on_step", ct.c_void_p), ("user_data", ct.c_void_p),
+    ]
+
+
+class MaskSetInfo(Struct):
+    _fields_ = [
+        ("struct_size", ct.c_uint32), ("num_masks", ct.c_uint32), ("width", ct.c_uint32), ("height", ct.c_uint32),
+        ("num_crops", ct.c_uint32), ("reduced_batch", ct.c_uint32), ("num_points", ct.c_uint64), ("num_batches", ct.c_uint64),
+        ("num_candidates", ct.c_uint64), ("peak_bytes", ct.c_uint64),
+    ]
+
+
+class FoundMaskInfo(Struct):
+    _fields_ = [
+        ("struct_size", ct.c_uint32), ("crop_layer", ct.c_uint32), ("id", ct.c_uint64), ("area", ct.c_uint64),
+        ("bounding_box", ct.c_float * 4), ("predicted_iou", ct.c_float), ("stability_score", ct.c_float),
+        ("point", ct.c_float * 2), ("crop_box", ct.c_float * 4),
+    ]
+
+
 class Error(RuntimeError):
     """A call failed; the message and its causes as the library gives them."""
 
@@ -152,6 +181,12 @@ class Image:
     def encode(self) -> None:
         self.sam.call("sam_mm_image_encode", self.handle, self.sam.model)
 
+    def everything(self, **options) -> "MaskSet":
+        """The masks of everything; `options` are fields of `sam_mm_everything_options`."""
+        masks, options = Handle(), EverythingOptions(self.sam.lib, **options)
+        self.sam.call("sam_mm_image_segment_everything", self.handle, self.sam.model, ct.byref(options), ct.byref(masks))
+        return MaskSet(self.sam, masks)
+
     def predict(self, prompts: list[Prompt], multimask: bool) -> "Result":
         kept = []
 
@@ -194,10 +229,18 @@ class Result:
     def __len__(self) -> int:
         return self.info.num_masks
 
-    def score(self, index: int) -> float:
+    def mask_info(self, index: int) -> MaskInfo:
         info = MaskInfo()
         self.sam.call("sam_mm_result_mask_info", self.handle, ct.c_uint32(index), ct.byref(info))
-        return info.score
+        return info
+
+    def score(self, index: int) -> float:
+        return self.mask_info(index).score
+
+    def object_scores(self) -> np.ndarray | None:
+        """float32 (objects,); None of a model that gives none."""
+        infos = [self.mask_info(i * self.info.masks_per_object) for i in range(self.info.num_objects)]
+        return np.array([i.object_score for i in infos], np.float32) if all(i.has_object_score for i in infos) else None
 
     def logits(self, index: int) -> np.ndarray:
         """Low-resolution logits, float32 (mask_size, mask_size)."""
@@ -214,3 +257,31 @@ class Result:
 
     def free(self) -> None:
         self.sam.lib.sam_mm_result_free(self.handle)
+
+
+class MaskSet:
+    """Masks of everything in an image, in their order."""
+
+    def __init__(self, sam: SamMm, handle: Handle):
+        self.sam, self.handle, self.info = sam, handle, MaskSetInfo()
+        sam.call("sam_mm_mask_set_describe", handle, ct.byref(self.info))
+
+    def __len__(self) -> int:
+        return self.info.num_masks
+
+    def mask_info(self, index: int) -> FoundMaskInfo:
+        info = FoundMaskInfo()
+        self.sam.call("sam_mm_mask_set_mask_info", self.handle, ct.c_uint32(index), ct.byref(info))
+        return info
+
+    def bitmask(self, index: int) -> np.ndarray:
+        """The mask at the size of the image, bool (height, width)."""
+        mask = np.empty((self.info.height, self.info.width), np.uint8)
+        self.sam.call(
+            "sam_mm_mask_set_bitmask_copy", self.handle, ct.c_uint32(index), ct.c_uint32(1), ct.c_void_p(mask.ctypes.data),
+            ct.c_uint64(mask.nbytes), ct.c_uint64(self.info.width),
+        )
+        return mask.astype(bool)
+
+    def free(self) -> None:
+        self.sam.lib.sam_mm_mask_set_free(self.handle)

@@ -14,6 +14,8 @@ use crate::{paths, process};
 pub struct Artifacts {
     /// The shared library of sam-mm.
     pub library: PathBuf,
+    /// The static one beside it.
+    pub static_library: PathBuf,
     /// The torch plugin beside it.
     pub plugin: PathBuf,
 }
@@ -40,28 +42,41 @@ pub fn build(libtorch: &Libtorch) -> Result<Artifacts> {
     libtorch.set_for_build(&mut command);
     command.stdout(Stdio::piped());
     let messages = process::output(&mut command)?;
-    let find = |name: &str| {
-        shared_library_in(&messages, name).with_context(|| format!("cargo built no {name}"))
+    let find = |file_name: &str| {
+        file_in(&messages, file_name).with_context(|| format!("cargo built no {file_name}"))
     };
     Ok(Artifacts {
-        library: find("sam_mm")?,
-        plugin: find("sam_mm_torch")?,
+        library: find(&paths::shared_library("sam_mm"))?,
+        static_library: find(STATIC_LIBRARY)?,
+        plugin: find(&paths::shared_library("sam_mm_torch"))?,
     })
 }
 
-/// The file of a shared library, from cargo's messages about what it built.
-fn shared_library_in(messages: &str, name: &str) -> Option<PathBuf> {
-    let file_name = paths::shared_library(name);
+const STATIC_LIBRARY: &str = if cfg!(windows) {
+    "sam_mm.lib"
+} else {
+    "libsam_mm.a"
+};
+
+/// Builds the command-line tool, optimised.
+pub fn build_tool() -> Result<PathBuf> {
+    let mut command = process::cargo();
+    command.args(["build", "--release", "--package", "sam-mm-cli"]);
+    command.arg("--message-format=json-render-diagnostics");
+    let name = format!("sam-mm{}", std::env::consts::EXE_SUFFIX);
+    file_in(&process::output(&mut command)?, &name)
+        .with_context(|| format!("cargo built no {name}"))
+}
+
+/// A file of that name, from cargo's messages about what it built.
+fn file_in(messages: &str, file_name: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter(|message| message["reason"] == "compiler-artifact")
         .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
         .filter_map(|file| file.as_str().map(PathBuf::from))
-        .find(|file| {
-            file.file_name()
-                .is_some_and(|found| found == file_name.as_str())
-        })
+        .find(|file| file.file_name().is_some_and(|found| found == file_name))
 }
 
 #[cfg(test)]
@@ -69,16 +84,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shared_library_is_found_among_cargos_messages() {
+    fn a_file_is_found_among_cargos_messages() {
         let file = format!("/t/debug/{}", paths::shared_library("sam_mm"));
         let messages = format!(
             "not json\n{{\"reason\":\"build-script-executed\"}}\n\
              {{\"reason\":\"compiler-artifact\",\"filenames\":[\"/t/debug/libsam_mm.rlib\",\"{file}\"]}}\n"
         );
         assert_eq!(
-            shared_library_in(&messages, "sam_mm"),
+            file_in(&messages, &paths::shared_library("sam_mm")),
             Some(PathBuf::from(file))
         );
-        assert_eq!(shared_library_in(&messages, "sam_mm_torch"), None);
+        assert_eq!(
+            file_in(&messages, &paths::shared_library("sam_mm_torch")),
+            None
+        );
     }
 }

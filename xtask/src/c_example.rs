@@ -11,6 +11,16 @@ use crate::{paths, process};
 
 /// Compiles the example into `program`. `flags` tell where the header and the library are.
 pub fn compile(program: &Path, flags: &[OsString]) -> Result<()> {
+    compile_sources(program, &sources()?, flags)
+}
+
+/// The C++ compiler.
+pub fn cxx_compiler() -> OsString {
+    std::env::var_os("CXX").unwrap_or_else(|| "c++".into())
+}
+
+/// Compiles C99, without a warning.
+pub fn compile_sources(program: &Path, sources: &[PathBuf], flags: &[OsString]) -> Result<()> {
     let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
     if !process::exists(&compiler.to_string_lossy()) {
         bail!(
@@ -30,7 +40,7 @@ pub fn compile(program: &Path, flags: &[OsString]) -> Result<()> {
             "-o",
         ])
         .arg(program)
-        .args(sources()?)
+        .args(sources)
         .args(flags)
         .arg("-lm");
     process::run(&mut command)
@@ -42,6 +52,8 @@ fn sources() -> Result<Vec<PathBuf>> {
         .with_context(|| format!("{} is missing", folder.display()))?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "c"))
+        // The other example, a program of its own.
+        .filter(|path| !path.ends_with("annotate.c"))
         .collect();
     sources.sort();
     Ok(sources)

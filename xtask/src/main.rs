@@ -5,18 +5,26 @@
 mod arguments;
 mod artifacts;
 mod bench;
+mod bench_tiers;
+mod bindings;
 mod c_example;
 mod conformance;
 mod demo;
+mod docs;
+mod install;
 mod install_check;
 mod libtorch;
 mod lint;
 mod memory_lab;
+mod outside;
 mod parity;
 mod paths;
 mod process;
 mod progress;
 mod python;
+mod raw_layers;
+mod session_lab;
+mod tally;
 mod test;
 
 use std::process::ExitCode;
@@ -50,9 +58,14 @@ fn run(arguments: &Arguments) -> Result<()> {
         Task::Lint => lint::run(libtorch),
         Task::Parity(options) => parity::run(options, libtorch),
         Task::Bench(options) => bench::run(options, libtorch),
+        Task::BenchTiers => bench_tiers::run(libtorch),
         Task::Conformance(options) => conformance::run(options, libtorch),
         Task::Simulate(Simulation::Memory(options)) => memory_lab::simulate(options),
+        Task::Simulate(Simulation::Session(options)) => session_lab::simulate(options, libtorch),
         Task::GpuCheck(options) => memory_lab::gpu_check(options, libtorch),
+        Task::Install(options) => install::run(options, libtorch),
+        Task::Bindings(binding) => raw_layers::run(binding),
         Task::InstallCheck => install_check::run(libtorch),
+        Task::Docs => docs::run(),
     }
 }

@@ -79,7 +79,8 @@ impl Python {
         Ok(())
     }
 
-    /// Installs packages into a folder of their own. `requirements` are arguments of `pip install`.
+    /// Installs packages into a folder of their own. `requirements` are arguments of `pip install`. A package that is built
+    /// without isolation finds what was installed into the folder before.
     pub fn install(&self, title: &str, requirements: &[String], folder: &Path) -> Result<()> {
         let download = tempfile::Builder::new()
             .prefix("download-")
@@ -93,6 +94,9 @@ impl Python {
             .args(["--retries", "4", "--timeout", "60"])
             .args(self.stand_in_arguments())
             .args(requirements)
+            .env("PYTHONPATH", folder)
+            // The official SAM 2 compiles a CUDA extension unless told not to; only videos use it.
+            .env("SAM2_BUILD_CUDA", "0")
             .env("TMPDIR", download.path());
         let watched = [download.path(), folder];
         run_with_progress(&mut command, title, &watched).with_context(|| {
@@ -206,13 +210,17 @@ fn ensure_tool_packages(python: &Python) -> Result<PathBuf> {
             tools.join(file).to_string_lossy().into_owned(),
         ]
     };
-    // Their own dependencies on PyTorch are met by the one that libtorch comes from.
-    let mut alone = requirements("requirements-alone.txt");
-    alone.push("--no-deps".to_owned());
-    python.install("Fetching the official implementation", &alone, fresh.path())?;
     python.install(
-        "Fetching what it needs",
+        "Fetching what the official implementations need",
         &requirements("requirements.txt"),
+        fresh.path(),
+    )?;
+    // Their own dependencies on PyTorch are met by the one that libtorch comes from; isolated, a build would fetch another.
+    let mut alone = requirements("requirements-alone.txt");
+    alone.extend(["--no-deps", "--no-build-isolation"].map(str::to_owned));
+    python.install(
+        "Fetching the official implementations",
+        &alone,
         fresh.path(),
     )?;
     fs::write(fresh.path().join("installed-from.txt"), &wanted)?;

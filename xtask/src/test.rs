@@ -8,9 +8,14 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 
 use crate::arguments::TestOptions;
-use crate::{libtorch, memory_lab, process};
+use crate::libtorch::Libtorch;
+use crate::tally::Tally;
+use crate::{bindings, libtorch, memory_lab, process};
 
 pub fn run(options: &TestOptions, existing: Option<&Path>) -> Result<()> {
+    if options.filter.as_deref() == Some(BINDINGS) {
+        return bindings::run(existing);
+    }
     let mut counts = Counts::default();
     let succeeded = match options.filter.as_deref() {
         Some(MEMORY) => {
@@ -48,10 +53,25 @@ pub fn run(options: &TestOptions, existing: Option<&Path>) -> Result<()> {
 }
 
 const MEMORY: &str = "memory";
+const BINDINGS: &str = "bindings";
+
+/// Runs tests of the workspace, prints what they print and counts them.
+pub fn cargo_test(libtorch: &Libtorch, arguments: &[&str]) -> Result<Tally> {
+    let mut counts = Counts::default();
+    let succeeded = counted_with(libtorch, arguments, &mut counts)?;
+    let unseen = u64::from(!succeeded && counts.failed == 0);
+    Ok(Tally {
+        passed: counts.passed,
+        failed: counts.failed + unseen,
+    })
+}
 
 /// Runs tests, prints what they print and counts them. False when something failed.
 fn counted(arguments: &[&str], existing: Option<&Path>, counts: &mut Counts) -> Result<bool> {
-    let libtorch = libtorch::ensure(existing)?;
+    counted_with(&libtorch::ensure(existing)?, arguments, counts)
+}
+
+fn counted_with(libtorch: &Libtorch, arguments: &[&str], counts: &mut Counts) -> Result<bool> {
     let mut command = process::cargo();
     command.args(["test", "--no-fail-fast"]).args(arguments);
     libtorch.set_for_build(&mut command);

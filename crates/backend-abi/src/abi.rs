@@ -73,6 +73,9 @@ pub const SAM_MM_PRECISION_FP16: u32 = 1;
 /// bfloat16.
 pub const SAM_MM_PRECISION_BF16: u32 = 2;
 
+/// Id for `get_extension`: a `sam_mm_backend_embedding_half`.
+pub const SAM_MM_BACKEND_EMBEDDING_HALF: &str = "embedding_export_half/1";
+
 /// Attention scores of a layer are computed at once.
 pub const SAM_MM_ATTENTION_FULL: u32 = 0;
 /// Attention scores are computed for some queries at a time: the same result within rounding, a lower memory peak.
@@ -510,6 +513,30 @@ pub struct sam_mm_backend {
     >,
     /// Optional. A table of further functions by name and revision (`"name/rev"`), or NULL.
     pub get_extension: Option<unsafe extern "C" fn(id: *const c_char) -> *const c_void>,
+}
+
+/// Optional extension `SAM_MM_BACKEND_EMBEDDING_HALF`: embeddings as bytes in half precision, for keeping many of them.
+#[repr(C)]
+pub struct sam_mm_backend_embedding_half {
+    /// Size of this struct as the plugin was compiled.
+    pub struct_size: u32,
+    /// Zero; keeps the next field aligned.
+    pub reserved: u32,
+    /// As `embedding_export`, but each value is the nearest one of IEEE 754 binary16, and the bytes are fewer.
+    /// `embedding_import` of the same model takes them back and gives an embedding of the precision that the embedding had,
+    /// of which every value is within 2^-11 of the original, relatively (2^-25 absolutely, below 2^-14).
+    /// `buffer` holds `capacity` bytes, at least as many as `embedding_export` requires; `written` receives how many were
+    /// used. `SAM_MM_ERR_UNSUPPORTED` for an embedding that half precision cannot hold (a value beyond its range, or one
+    /// that is not finite) or that has no more than half precision already.
+    pub embedding_export_half: Option<
+        unsafe extern "C" fn(
+            embedding: *mut sam_mm_backend_embedding,
+            buffer: *mut u8,
+            capacity: u64,
+            written: *mut u64,
+            error: *mut sam_mm_backend_error,
+        ) -> i32,
+    >,
 }
 
 /// The one function a plugin exports, under the name `sam_mm_backend_query`. Free of side effects: it compares

@@ -49,6 +49,7 @@ abi_struct! {
     sam_mm_backend_prompts size(4, 0, 7, 0),
     sam_mm_backend_masks size(2, 0, 3, 0),
     sam_mm_backend size(2, 0, 19, 0),
+    sam_mm_backend_embedding_half size(2, 0, 1, 0),
 }
 
 /// A struct with every byte zero but `struct_size`.

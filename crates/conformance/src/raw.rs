@@ -3,7 +3,7 @@
 //! `None` stands for NULL. What structs point to is made in [`crate::input`] and is as long as a plugin that keeps the
 //! contract reads; where a struct lies about that, the contract says that the plugin refuses it before it reads.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, CString, c_char};
 use std::path::Path;
 use std::ptr;
 
@@ -364,6 +364,38 @@ impl Table {
                 buffer,
                 capacity as u64,
                 pointer_mut(required),
+                error,
+            )
+        })
+    }
+
+    /// The extension for half precision, where the plugin has it.
+    pub fn half(self) -> Option<&'static sam_mm_backend_embedding_half> {
+        let id = CString::new(SAM_MM_BACKEND_EMBEDDING_HALF).ok()?;
+        // SAFETY: the plugin's function with a NUL-terminated text; under this name it gives such a table for ever.
+        unsafe {
+            let table = self.0.get_extension?(id.as_ptr());
+            table.cast::<sam_mm_backend_embedding_half>().as_ref()
+        }
+    }
+
+    /// `embedding_export_half`.
+    pub fn embedding_export_half(
+        half: &sam_mm_backend_embedding_half,
+        embedding: Option<&Embedding>,
+        buffer: Option<&mut [u8]>,
+        written: Option<&mut u64>,
+    ) -> Told {
+        let (buffer, capacity) = buffer.map_or((ptr::null_mut(), 0), |buffer| {
+            (buffer.as_mut_ptr(), buffer.len())
+        });
+        // SAFETY: as above.
+        call(|error| unsafe {
+            half.embedding_export_half.unwrap()(
+                raw(embedding),
+                buffer,
+                capacity as u64,
+                pointer_mut(written),
                 error,
             )
         })

@@ -104,6 +104,10 @@ fn each_defect_is_found_where_it_is() {
             "an exported embedding comes back bit for bit, with the same masks",
         ),
         (
+            "HALF_IS_WRONG",
+            "an export in half precision comes back close to the original",
+        ),
+        (
             "IMPORTS_ANYTHING",
             "damaged bytes are refused, and the model goes on",
         ),

@@ -175,12 +175,13 @@ impl ImageEmbedding {
     /// `SAM_MM_ERR_INVALID_ARGUMENT` for bytes that are damaged, no export, or of another model.
     pub fn import(bytes: &[u8], model: ModelKey, device: Device) -> Result<Self> {
         let (header, mut payload) = Header::read(bytes, &model)?;
-        let size = element_size(header.precision);
+        let size = element_size(header.stored);
         let mut tensors = Vec::new();
         for shape in model.shapes() {
             // The header was read, so the payload is as long as all shapes together.
             let (of_this, rest) = payload.split_at(count(&shape) * size);
-            let tensor = Tensor::f_from_data_size(of_this, &shape, kind_of(header.precision))?;
+            let tensor = Tensor::f_from_data_size(of_this, &shape, kind_of(header.stored))?;
+            let tensor = tensor.f_to_kind(kind_of(header.precision))?;
             tensors.push(tensor.f_to(device)?);
             payload = rest;
         }
@@ -207,23 +208,58 @@ impl Embedding for ImageEmbedding {
     fn export(&self, buffer: &mut [u8]) -> Result<(), BackendError> {
         let _scope = Scope::enter().map_err(Error::from)?;
         let (head, payload) = buffer.split_at_mut(Header::LEN);
-        let size = element_size(self.precision);
-        let mut rest = &mut *payload;
-        for tensor in self.features.tensors() {
-            let elements = tensor.numel();
-            let (of_this, after) = rest.split_at_mut(elements * size);
-            tensor
-                .f_copy_data_u8(of_this, elements)
-                .map_err(Error::from)?;
-            rest = after;
-        }
+        write(&self.features, self.precision, payload)?;
         let header = Header {
             precision: self.precision,
+            stored: self.precision,
             geometry: self.geometry,
         };
         head.copy_from_slice(&header.to_bytes(&self.model, payload));
         Ok(())
     }
+
+    fn export_half(&self) -> Result<Option<Vec<u8>>, BackendError> {
+        if element_size(self.precision) <= element_size(Precision::Fp16) {
+            return Ok(None);
+        }
+        let _scope = Scope::enter().map_err(Error::from)?;
+        // In host memory: the device may be what is short.
+        let halved = self.features.map(|tensor| {
+            let here = tensor.f_to(Device::Cpu)?;
+            Ok(here.f_to_kind(kind_of(Precision::Fp16))?)
+        })?;
+        let elements = self.model.elements();
+        let mut bytes = vec![0; Header::LEN + elements * element_size(Precision::Fp16)];
+        let (head, payload) = bytes.split_at_mut(Header::LEN);
+        write(&halved, Precision::Fp16, payload)?;
+        if !payload.chunks_exact(2).all(is_finite_half) {
+            return Ok(None);
+        }
+        let header = Header {
+            precision: self.precision,
+            stored: Precision::Fp16,
+            geometry: self.geometry,
+        };
+        head.copy_from_slice(&header.to_bytes(&self.model, payload));
+        Ok(Some(bytes))
+    }
+}
+
+/// Writes the elements of all tensors, which are of `precision`, one after the other.
+fn write(features: &Features, precision: Precision, mut payload: &mut [u8]) -> Result<()> {
+    for tensor in features.tensors() {
+        let elements = tensor.numel();
+        let (of_this, rest) = payload.split_at_mut(elements * element_size(precision));
+        tensor.f_copy_data_u8(of_this, elements)?;
+        payload = rest;
+    }
+    Ok(())
+}
+
+/// Whether the two bytes of a binary16 are a finite number: its exponent is not all ones.
+fn is_finite_half(bytes: &[u8]) -> bool {
+    const EXPONENT: u16 = 0x7c00;
+    u16::from_ne_bytes([bytes[0], bytes[1]]) & EXPONENT != EXPONENT
 }
 
 /// What stands before the elements in exported bytes. All numbers are little-endian.
@@ -237,17 +273,21 @@ impl Embedding for ImageEmbedding {
 /// | 32 | 12 | grid, channels, input size |
 /// | 44 | 16 | original width and height, resized width and height |
 /// | 60 | 4 | finer levels |
-/// | 64 | 8 | XXH3 of the header before it and of the elements |
+/// | 64 | 4 | the precision that the elements are stored in, where it is a lower one; else zero |
+/// | 68 | 4 | zero |
+/// | 72 | 8 | XXH3 of the header before it and of the elements |
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Header {
     precision: Precision,
+    /// What the elements are stored in.
+    stored: Precision,
     geometry: Geometry,
 }
 
 impl Header {
     const MAGIC: [u8; 8] = *b"SAMMMEMB";
     const VERSION: u32 = 1;
-    const CHECKED: usize = 64;
+    const CHECKED: usize = 72;
     const LEN: usize = Self::CHECKED + size_of::<u64>();
 
     fn to_bytes(self, model: &ModelKey, payload: &[u8]) -> [u8; Self::LEN] {
@@ -255,6 +295,10 @@ impl Header {
         bytes[..8].copy_from_slice(&Self::MAGIC);
         bytes[16..32].copy_from_slice(&model.fingerprint.to_le_bytes());
         let Geometry { original, resized } = self.geometry;
+        let stored = match self.stored == self.precision {
+            true => 0,
+            false => self.stored.to_abi(),
+        };
         let words = [
             (8, Self::VERSION),
             (12, self.precision.to_abi()),
@@ -266,6 +310,7 @@ impl Header {
             (52, resized.0),
             (56, resized.1),
             (60, model.finer_levels),
+            (64, stored),
         ];
         for (offset, word) in words {
             bytes[offset..offset + 4].copy_from_slice(&word.to_le_bytes());
@@ -322,28 +367,31 @@ impl Header {
             ))
             .into());
         }
-        let precision = Precision::from_abi(word(12)).ok_or_else(|| {
-            refuse(format!(
-                "an embedding of the unknown precision {}",
-                word(12)
-            ))
-        })?;
-        let expected = model.elements() * element_size(precision);
+        let known = |word| {
+            Precision::from_abi(word)
+                .ok_or_else(|| refuse(format!("an embedding of the unknown precision {word}")))
+        };
+        let precision = known(word(12))?;
+        let stored = match word(64) {
+            0 => precision,
+            word => known(word)?,
+        };
+        let expected = model.elements() * element_size(stored);
         if payload.len() != expected {
             return Err(refuse(format!(
-                "not a whole embedding: {} bytes of {precision} elements are expected, {} are there",
+                "not a whole embedding: {} bytes of {stored} elements are expected, {} are there",
                 expected,
                 payload.len()
             ))
             .into());
         }
-        let stored = u64::from_le_bytes(
+        let written = u64::from_le_bytes(
             head[Self::CHECKED..]
                 .first_chunk()
                 .copied()
                 .expect("inside of the header"),
         );
-        if checksum(&head[..Self::CHECKED], payload) != stored {
+        if checksum(&head[..Self::CHECKED], payload) != written {
             return Err(refuse("a damaged embedding: the checksum differs".into()).into());
         }
         let geometry = Geometry {
@@ -354,6 +402,7 @@ impl Header {
         Ok((
             Self {
                 precision,
+                stored,
                 geometry,
             },
             payload,

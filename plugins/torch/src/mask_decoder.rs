@@ -33,8 +33,6 @@ pub struct Masks {
 const STABILITY_THRESHOLD: f64 = 0.98;
 /// δ.
 const STABILITY_DELTA: f64 = 0.05;
-/// Official SAM 2 cuts the logits that it returns to ± this.
-const LARGEST_LOGIT: f64 = 32.0;
 
 /// The mask decoder.
 pub struct MaskDecoder {
@@ -135,10 +133,9 @@ impl MaskDecoder {
             Some(head) => {
                 let object_scores = head.forward(&tokens.f_select(1, 0)?)?.f_squeeze_dim(1)?;
                 let tokens = tokens.f_narrow(1, 1, tokens.size3()?.1 - 1)?;
-                let (mut logits, scores) =
-                    self.masks_of_sam2(&tokens, &cells, high_res, multimask)?;
+                let (logits, scores) = self.masks_of_sam2(&tokens, &cells, high_res, multimask)?;
                 Ok(Masks {
-                    logits: logits.f_clamp_(-LARGEST_LOGIT, LARGEST_LOGIT)?,
+                    logits,
                     scores,
                     object_scores: Some(object_scores.f_to_kind(Kind::Float)?),
                 })

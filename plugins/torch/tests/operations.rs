@@ -28,7 +28,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 /// Where fields of an export are; see `Header` in `src/embedding.rs`.
 const VERSION: usize = 8;
 const PRECISION: usize = 12;
-const HEADER: usize = 72;
+const HEADER: usize = 80;
 
 #[test]
 fn an_exported_embedding_comes_back_bit_for_bit() {
@@ -43,6 +43,35 @@ fn an_exported_embedding_comes_back_bit_for_bit() {
     let after = decode(&model, &imported, 2, &detached()).unwrap();
     assert_eq!(bits(&before.0), bits(&after.0));
     assert_eq!(bits(&before.1), bits(&after.1));
+}
+
+#[test]
+fn half_precision_takes_half_the_bytes_and_moves_no_value_by_more_than_its_rounding() {
+    let _turn = one_at_a_time();
+    let model = demo(&cpu(None));
+    let embedding = encode(&model, &Plan::DEFAULT, &detached()).unwrap();
+    let exported = embedding.export().unwrap();
+    let halved = embedding.export_half().unwrap().expect("all is in range");
+    assert_eq!(halved.len() - HEADER, (exported.len() - HEADER) / 2);
+    let imported = model.import(&halved, &detached()).unwrap();
+    assert_eq!(imported.bytes(), embedding.bytes());
+    assert_eq!(imported.export_half().unwrap(), Some(halved.clone()));
+    let values = |bytes: Vec<u8>| -> Vec<f32> {
+        let words = bytes[HEADER..].chunks_exact(4);
+        words
+            .map(|word| f32::from_le_bytes(word.try_into().unwrap()))
+            .collect()
+    };
+    let again = values(imported.export().unwrap());
+    for (&before, &after) in values(exported).iter().zip(&again) {
+        let bound = (before.abs() * 2_f32.powi(-11)).max(2_f32.powi(-25));
+        assert!((before - after).abs() <= bound, "{before} became {after}");
+    }
+    for at in [0, 12, 60, 64, HEADER - 1, HEADER, halved.len() - 1] {
+        let mut damaged = halved.clone();
+        damaged[at] ^= 1;
+        assert!(model.import(&damaged, &detached()).is_err(), "byte {at}");
+    }
 }
 
 #[test]

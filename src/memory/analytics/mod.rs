@@ -36,8 +36,14 @@ pub const HISTORY: usize = 100;
 pub enum Cache {
     /// Processed images.
     Image,
-    /// Image embeddings.
+    /// Image embeddings, in whichever tier.
     Embedding,
+    /// Image embeddings on the device.
+    EmbeddingDevice,
+    /// Image embeddings in host memory.
+    EmbeddingHost,
+    /// Image embeddings on disk.
+    EmbeddingDisk,
     /// Predictions.
     Prediction,
 }
@@ -47,6 +53,9 @@ impl fmt::Display for Cache {
         f.write_str(match self {
             Self::Image => "image",
             Self::Embedding => "embedding",
+            Self::EmbeddingDevice => "embedding (device)",
+            Self::EmbeddingHost => "embedding (host)",
+            Self::EmbeddingDisk => "embedding (disk)",
             Self::Prediction => "prediction",
         })
     }
@@ -88,6 +97,9 @@ impl Analytics {
         let counts = match cache {
             Cache::Image => &mut caches.image,
             Cache::Embedding => &mut caches.embedding,
+            Cache::EmbeddingDevice => &mut caches.embedding_device,
+            Cache::EmbeddingHost => &mut caches.embedding_host,
+            Cache::EmbeddingDisk => &mut caches.embedding_disk,
             Cache::Prediction => &mut caches.prediction,
         };
         if hit {
@@ -103,6 +115,9 @@ impl Analytics {
         match cache {
             Cache::Image => caches.image,
             Cache::Embedding => caches.embedding,
+            Cache::EmbeddingDevice => caches.embedding_device,
+            Cache::EmbeddingHost => caches.embedding_host,
+            Cache::EmbeddingDisk => caches.embedding_disk,
             Cache::Prediction => caches.prediction,
         }
     }

@@ -112,8 +112,14 @@ pub struct Outcomes {
 pub struct CacheReports {
     /// Processed images.
     pub image: CacheReport,
-    /// Image embeddings.
+    /// Image embeddings, in whichever tier: a miss is an encoding.
     pub embedding: CacheReport,
+    /// Image embeddings on the device, which is asked first.
+    pub embedding_device: CacheReport,
+    /// Image embeddings in host memory, which is asked when the device has none.
+    pub embedding_host: CacheReport,
+    /// Image embeddings on disk, which is asked last.
+    pub embedding_disk: CacheReport,
     /// Predictions.
     pub prediction: CacheReport,
 }
@@ -145,6 +151,9 @@ impl CacheReports {
         Self {
             image: with_rate(self.image),
             embedding: with_rate(self.embedding),
+            embedding_device: with_rate(self.embedding_device),
+            embedding_host: with_rate(self.embedding_host),
+            embedding_disk: with_rate(self.embedding_disk),
             prediction: with_rate(self.prediction),
         }
     }

@@ -163,6 +163,16 @@ pub trait Embedding: Send + 'static {
     /// # Errors
     /// When the device fails.
     fn export(&self, buffer: &mut [u8]) -> Result<()>;
+
+    /// The embedding as fewer bytes, with each value the nearest one of half precision, for
+    /// [`Model::import_embedding`] to take back in the precision it had. `None`, as here, for an embedding that half
+    /// precision cannot hold, or that has no more already.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn export_half(&self) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
 }
 
 /// Where a checkpoint comes from.

@@ -1,5 +1,7 @@
 //! Every plan, every rung of the ladder, and what comes when none is left.
 
+use sam_mm::memory::status::Tier;
+
 use super::{session, told};
 use crate::scenario::Scenario;
 use crate::support::gpu_session::{
@@ -48,7 +50,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "rung: release caches",
-        expected: "chunked attention in fp32 on the GPU, recovered: release caches; 1 embedding given up",
+        expected: "chunked attention in fp32 on the GPU, recovered: release caches; 1 embedding moved to the host",
         run: || {
             let session =
                 session(|options| (options.lower_precision, options.cpu_fallback) = (false, false));
@@ -63,8 +65,8 @@ pub const SCENARIOS: &[Scenario] = &[
                 .control(&format!("neighbour encode {EMBEDDING}"));
             let last = session.image(9);
             let result = told(&session.click(&last));
-            let given_up = images.len() + 1 - session.context.embeddings().len();
-            format!("{result}; {given_up} embedding given up")
+            let moved = session.context.embeddings().held(Tier::Host).entries;
+            format!("{result}; {moved} embedding moved to the host")
         },
     },
     Scenario {

@@ -172,13 +172,19 @@ pub fn assert_decodes_as_the_golden(
     for (prompt, ours) in prompts.iter().zip(&decoded) {
         let name = format!("{prefix}{}", prompt.name);
         let theirs = golden.values(&format!("{name}.logits"));
-        let logits = max_difference(&thinned(&ours.logits, side, step), &theirs);
+        let object = golden.value(&format!("{name}.object"));
+        let mut logits = thinned(&ours.logits, side, step);
+        if object.is_some() {
+            // What SAM 2's official predictor returns is held to this; masks are made from what the plugin gives.
+            logits.iter_mut().for_each(|l| *l = l.clamp(-32.0, 32.0));
+        }
+        let logits = max_difference(&logits, &theirs);
         let squares: f32 = theirs.iter().map(|logit| logit * logit).sum();
         let size = (squares / theirs.len() as f32).sqrt().max(1.0);
         let scores = max_difference(&ours.scores, &golden.values(&format!("{name}.scores")));
         assert!(logits < 1e-4 * size, "logits of {name}: {logits} of {size}");
         assert!(scores < 2e-5, "scores of {name}: {scores}");
-        match golden.value(&format!("{name}.object")) {
+        match object {
             Some(theirs) => {
                 let apart = max_difference(&[ours.object], &theirs);
                 assert!(apart < 1e-4, "object score of {name}: {apart}");

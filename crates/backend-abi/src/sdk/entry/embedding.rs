@@ -54,6 +54,54 @@ pub(super) unsafe extern "C" fn embedding_export<B: Backend>(
     }
 }
 
+/// The extension for half precision.
+pub(super) fn half<B: Backend>() -> &'static sam_mm_backend_embedding_half {
+    const {
+        &sam_mm_backend_embedding_half {
+            struct_size: size_of::<sam_mm_backend_embedding_half>() as u32,
+            reserved: 0,
+            embedding_export_half: Some(embedding_export_half::<B>),
+        }
+    }
+}
+
+unsafe extern "C" fn embedding_export_half<B: Backend>(
+    embedding: *mut sam_mm_backend_embedding,
+    buffer: *mut u8,
+    capacity: u64,
+    written: *mut u64,
+    error: *mut sam_mm_backend_error,
+) -> i32 {
+    // SAFETY: the host keeps to the ABI.
+    unsafe {
+        entry(error, || {
+            let written = output(written, "written")?;
+            let state = handle::borrow::<EmbeddingOf<B>, _>(embedding)?;
+            let embedding = state.embedding.lock("embedding")?;
+            let required = embedding.export_len() as u64;
+            if buffer.is_null() || capacity < required {
+                return Err(BackendError::invalid_argument(format!(
+                    "buffer is {buffer:p} with capacity {capacity}; {required} bytes are needed"
+                )));
+            }
+            let Some(bytes) = embedding.export_half()? else {
+                return Err(BackendError::unsupported(
+                    "half precision cannot hold this embedding, or it has no more already",
+                ));
+            };
+            if bytes.len() as u64 > required {
+                return Err(BackendError::internal(format!(
+                    "half precision takes {} bytes, more than the {required} of all of it",
+                    bytes.len()
+                )));
+            }
+            slice::from_raw_parts_mut(buffer, bytes.len()).copy_from_slice(&bytes);
+            written.write(bytes.len() as u64);
+            Ok(())
+        })
+    }
+}
+
 pub(super) unsafe extern "C" fn embedding_import<B: Backend>(
     model: *mut sam_mm_backend_model,
     bytes: *const u8,

@@ -158,6 +158,10 @@ unsafe extern "C" fn get_extension<B: Backend>(id: *const c_char) -> *const c_vo
             return Ok(ptr::null());
         }
         // SAFETY: NUL-terminated by the ABI.
-        Ok(B::extension(unsafe { CStr::from_ptr(id) }).unwrap_or(ptr::null()))
+        let id = unsafe { CStr::from_ptr(id) };
+        if id.to_bytes() == SAM_MM_BACKEND_EMBEDDING_HALF.as_bytes() {
+            return Ok(ptr::from_ref(embedding::half::<B>()).cast());
+        }
+        Ok(B::extension(id).unwrap_or(ptr::null()))
     })
 }

@@ -1,0 +1,37 @@
+using System;
+
+namespace SamMm.Tests
+{
+    /// <summary>What tests run in a process of its own: where the library is found is settled once in each.</summary>
+    internal static class Child
+    {
+        public static int Run(string[] arguments)
+        {
+            switch (arguments[0])
+            {
+                case "where":
+                    try
+                    {
+                        string file = SamLibrary.LoadedFrom;
+                        Console.WriteLine(SamLibrary.Version + "|" + file);
+                        return 0;
+                    }
+                    catch (Exception refused)
+                    {
+                        Console.WriteLine(refused.GetType().Name + "|" + refused.Message);
+                        return 0;
+                    }
+                case "chosen":
+                    SamLibrary.Path = arguments[1];
+                    goto case "where";
+                case "checkpoint":
+                    using (SamContext context = Scene.NewContext())
+                    using (SamModel model = context.LoadModel(arguments[1]))
+                        Console.WriteLine(model.Info.Name);
+                    return 0;
+                default:
+                    return 2;
+            }
+        }
+    }
+}
