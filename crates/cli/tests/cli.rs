@@ -136,8 +136,7 @@ fn a_machine_without_a_backend_is_not_healthy_and_is_told_what_to_do() {
 }
 
 #[test]
-fn a_backend_that_computes_nonsense_is_not_healthy() {
-    // The fake one loads and answers, but knows nothing of pictures.
+fn what_a_backend_can_run_on_is_told_and_the_exit_status_is_that_of_the_report() {
     let machine = Machine::with_backend();
     let output = machine.run(&["doctor", "--json"]);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
