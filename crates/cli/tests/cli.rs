@@ -211,6 +211,11 @@ fn the_demo_model_is_described_with_and_without_a_backend() {
     );
     assert!(said.contains("sam-mm doctor"), "{said}");
 
+    let said = Machine::with_backend().succeed(&["info"]);
+    assert!(
+        said.contains("family       fake fake_s, input of 256 × 256 pixels"),
+        "{said}"
+    );
     let report = Machine::with_backend().json(&["info", "--json"]);
     assert!(report["values"].as_u64().unwrap() > 1_000_000);
     let plans = report["memory"]["plans"].as_array().unwrap();
