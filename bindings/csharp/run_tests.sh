@@ -21,5 +21,7 @@ mapfile -t annotator < <(sources examples/Annotator)
 "${compile[@]}" "-r:$out/SamMm.dll" "-out:$out/Annotator.exe" "${annotator[@]}"
 # The tests see what is internal: they are of one assembly with the library.
 "${compile[@]}" -define:SAM_MM_SPANS "-out:$out/SamMm.Tests.exe" "${library[@]}" "${tests[@]}"
+# The pictures are small, and threads that wait for each other wait long where many tests run at once.
+export OMP_NUM_THREADS=1
 # Why coop: see SamLibrary.CheckRuntime.
 exec env LC_ALL=C.UTF-8 MONO_THREADS_SUSPEND=coop mono --debug "$out/SamMm.Tests.exe" "$@"

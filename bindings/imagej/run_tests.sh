@@ -7,6 +7,8 @@ cd "$(dirname "$0")"
 : "${SAM_MM_LIBRARY:?is the file of libsam_mm.so, and is not set}"
 : "${SAM_MM_BACKEND_PATH:?is the file of the torch plugin, and is not set}"
 export LC_ALL=C.UTF-8
+# The images are small, and threads that wait for each other wait long where many tests run at once.
+export OMP_NUM_THREADS=1
 rm -rf target/surefire-reports
 # Preferences of ImageJ that the tests write must not be the user's.
 mkdir -p target/home
