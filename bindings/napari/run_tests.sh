@@ -4,6 +4,7 @@
 #
 # SAM_MM_LIBRARY, SAM_MM_BACKEND_PATH  the library and the torch plugin (default: target/release)
 # SAM_MM_LIBTORCH                      libtorch, where the system does not find it
+# SAM_MM_SHARED_CASES, SAM_MM_HASHES_OUT  cases that every language runs, and a file for the hashes of their masks
 #
 # Needs Python 3.10 or later with venv and pip, and of Debian's packages: xvfb xauth libgl1 libgl1-mesa-dri libegl1 libopengl0
 # libdbus-1-3 libfontconfig1 libglib2.0-0 libxkbcommon-x11-0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0
@@ -13,6 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 command -v xvfb-run >/dev/null || { echo "xvfb-run is missing: install xvfb and xauth" >&2; echo "0 passed, 1 failed"; exit 1; }
 
+export SAM_MM_SHARED_CASES=${SAM_MM_SHARED_CASES:-$root/tests/bindings/cases.json}
 environment=$root/target/python/napari-tests
 python=$environment/bin/python
 [[ -x $python ]] || python3 -m venv "$environment"

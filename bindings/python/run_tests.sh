@@ -4,7 +4,7 @@
 # SAM_MM_LIBRARY, SAM_MM_BACKEND_PATH  the library and the torch plugin, which go into the wheel (default: target/release)
 # SAM_MM_LIBTORCH      libtorch, where the system does not find it
 # SAM_MM_FAKE_BACKEND  the compiled fake backend; empty: it is compiled here
-# SAM_MM_CASES         cases that every language runs; default tests/bindings/cases.json
+# SAM_MM_SHARED_CASES  cases that every language runs; default tests/bindings/cases.json
 # SAM_MM_HASHES_OUT    file for the hashes of their masks
 #
 # Needs Python 3.9 or later with venv and pip, and a C compiler. `--torch` installs PyTorch and the official
@@ -12,7 +12,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-export SAM_MM_CASES=${SAM_MM_CASES:-$root/tests/bindings/cases.json}
+export SAM_MM_SHARED_CASES=${SAM_MM_SHARED_CASES:-$root/tests/bindings/cases.json}
 
 environment=$root/target/python/tests
 [[ ${1:-} == --torch ]] && environment=$root/target/python/tests-with-torch

@@ -10,7 +10,8 @@ import napari
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "python/tests"))
+PYTHON_TESTS = Path(__file__).resolve().parents[2] / "python/tests"
+sys.path.insert(0, str(PYTHON_TESTS))
 
 import drawn  # noqa: E402
 from napari_sam_mm import SegmentWidget  # noqa: E402

@@ -1,4 +1,4 @@
-"""Says what pytest's last line says as `N passed, M failed`, with what was skipped: `python count.py OUTPUT`."""
+"""Says what pytest's last line says as `N passed, M failed`, after a line on what was skipped: `python count.py OUTPUT`."""
 
 import re
 import sys
@@ -8,8 +8,8 @@ from pathlib import Path
 def summary(output: str) -> str:
     counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|errors?|skipped)", last_line(output))}
     failed = counts.get("failed", 0) + counts.get("error", 0) + counts.get("errors", 0)
-    skipped = f", {counts['skipped']} skipped" if "skipped" in counts else ""
-    return f"{counts.get('passed', 0)} passed, {failed} failed{skipped}"
+    skipped = f"{counts['skipped']} not run, for the reasons above\n" if "skipped" in counts else ""
+    return f"{skipped}{counts.get('passed', 0)} passed, {failed} failed"
 
 
 def last_line(output: str) -> str:

@@ -1,7 +1,7 @@
 //! Masks as COCO's JSON for object detection.
 
 use anyhow::Result;
-use sam_mm::mask::{Connectivity, Extent, MaskSource, PolygonOptions, Polygons, Rle};
+use sam_mm::mask::{Connectivity, Extent, PolygonOptions, Polygons, Rle};
 use serde_json::{Value, json};
 
 /// One found object.

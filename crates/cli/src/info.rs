@@ -178,9 +178,8 @@ fn plans(options: &InfoOptions) -> Result<Needs> {
 impl Needs {
     fn print(&self) -> Result<()> {
         output::line(format_args!(
-            "family       {} {}, input of {1} × {1} pixels",
-            format_args!("{} {}", self.family, self.variant),
-            self.input_size
+            "family       {} {}, input of {2} × {2} pixels",
+            self.family, self.variant, self.input_size
         ))?;
         output::line(format_args!(
             "embedding    {} an image",

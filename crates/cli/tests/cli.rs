@@ -136,8 +136,7 @@ fn a_machine_without_a_backend_is_not_healthy_and_is_told_what_to_do() {
 }
 
 #[test]
-fn a_backend_that_computes_nonsense_is_not_healthy() {
-    // The fake one loads and answers, but knows nothing of pictures.
+fn what_a_backend_can_run_on_is_told_and_the_exit_status_is_that_of_the_report() {
     let machine = Machine::with_backend();
     let output = machine.run(&["doctor", "--json"]);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -212,6 +211,11 @@ fn the_demo_model_is_described_with_and_without_a_backend() {
     );
     assert!(said.contains("sam-mm doctor"), "{said}");
 
+    let said = Machine::with_backend().succeed(&["info"]);
+    assert!(
+        said.contains("family       fake fake_s, input of 256 × 256 pixels"),
+        "{said}"
+    );
     let report = Machine::with_backend().json(&["info", "--json"]);
     assert!(report["values"].as_u64().unwrap() > 1_000_000);
     let plans = report["memory"]["plans"].as_array().unwrap();

@@ -185,8 +185,7 @@ impl MaskDecoder {
         // The best of multimask output is known before its logits are: two masks are made instead of all.
         let (kernels, scores) = self.some_kernels_and_scores(tokens, 0, self.num_mask_tokens)?;
         let scores = sigmoid(scores)?;
-        let others = scores.f_narrow(1, 1, self.num_mask_tokens - 1)?;
-        let best = others.f_argmax(1, true)?.f_add_scalar(1)?;
+        let best = best_of_multimask(&scores)?;
         let single = best.f_zeros_like()?;
         let chosen = Tensor::f_cat(&[&single, &best], 1)?;
         let scores = scores.f_gather(1, &chosen, false)?;
@@ -205,6 +204,12 @@ impl MaskDecoder {
             choose(&scores, &stable)?,
         ))
     }
+}
+
+/// The number of the best mask of multimask output, 1 and up, by scores of all masks `(B, M)`; `(B, 1)`.
+fn best_of_multimask(scores: &Tensor) -> Result<Tensor> {
+    let others = scores.f_narrow(1, 1, scores.size2()?.1 - 1)?;
+    Ok(others.f_argmax(1, true)?.f_add_scalar(1)?)
 }
 
 /// Whether masks `(B, 1, N, 16)` hardly change with the threshold, `(B, 1)`. An empty mask is stable.
@@ -425,5 +430,35 @@ impl StackedMlps {
             }
         }
         Ok(x.f_transpose(0, 1)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers<T: tch::kind::Element + Copy>(tensor: &Tensor) -> Vec<T>
+    where
+        Vec<T>: TryFrom<Tensor, Error = tch::TchError>,
+    {
+        Vec::try_from(tensor.flatten(0, -1)).unwrap()
+    }
+
+    #[test]
+    fn the_single_mask_is_replaced_by_none_but_one_of_multimask_output() {
+        let scores = Tensor::from_slice(&[0.9f32, 0.1, 0.5, 0.2, 0.3, 0.3, 0.1, 0.3]).view([2, 4]);
+        assert_eq!(numbers::<i64>(&best_of_multimask(&scores).unwrap()), [2, 1]);
+    }
+
+    #[test]
+    fn a_mask_is_stable_when_its_area_hardly_depends_on_the_threshold() {
+        let clear = [9f32; 100];
+        let (mut two, mut three, empty) = (clear, clear, [-9f32; 100]);
+        two[..2].fill(0.01);
+        three[..3].fill(0.01);
+        let masks: Vec<f32> = [clear, two, three, empty].concat();
+        let masks = Tensor::from_slice(&masks).view([4, 1, 10, 10]);
+        let stable: Vec<bool> = numbers(&is_stable(&masks).unwrap());
+        assert_eq!(stable, [true, true, false, true]);
     }
 }

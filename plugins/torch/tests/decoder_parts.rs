@@ -8,7 +8,7 @@ use sam_mm_checkpoint::{Architecture, Checkpoint, SamConfig};
 use sam_mm_torch::cells;
 use sam_mm_torch::nn::Weights;
 use sam_mm_torch::prompt_encoder::PromptEncoder;
-use sam_mm_torch::prompts::CoordinateScale;
+use sam_mm_torch::prompts::{CoordinateScale, TokenOrder};
 use sam_mm_torch::two_way_transformer::{ImageSide, TwoWayTransformer};
 use tch::{Device, Kind, Tensor};
 
@@ -80,7 +80,7 @@ fn every_kind_of_prompt_is_embedded_as_by_the_official_code() {
     let prompts = fixture.golden.prompts("");
     assert_eq!(prompts.len(), 10);
     for prompt in &prompts {
-        let tokens = scale.tokens(&prompt.object(&[]));
+        let tokens = scale.tokens(&prompt.object(&[]), TokenOrder::PointsFirst);
         let sparse = encoder.embed_points(&[tokens]).unwrap();
         let theirs = fixture.golden.values(&format!("{}.sparse", prompt.name));
         let difference = max_difference(&floats(&sparse), &theirs);

@@ -63,7 +63,7 @@ fn most_objects_of_drawn_scenes_are_found_and_most_masks_are_objects() {
         ..Options::default()
     };
     let (mut objects, mut found, mut masks, mut right) = (0, 0, 0, 0);
-    for seed in 3000..3000 + SCENES {
+    for seed in 4000..4000 + SCENES {
         let scene = Scene::draw(seed);
         let all = everything(&model, &scene, &options);
         let drawn: Vec<Vec<bool>> = all.masks.iter().map(pixels).collect();

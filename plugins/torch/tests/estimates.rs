@@ -3,9 +3,7 @@
 mod common;
 
 use common::golden::Golden;
-use common::plugin::{
-    allocated, cpu, decode_in, demo_bytes, encode, load_in, one_at_a_time, sam2_demo_path,
-};
+use common::plugin::{allocated, cpu, decode_in, demo_bytes, encode, load_in, one_at_a_time};
 use sam_mm::backend::{Attention, Checkpoint, Model, Operation, Plan, Precision};
 use sam_mm_backend_abi::abi::SAM_MM_ERR_UNSUPPORTED;
 
@@ -104,12 +102,6 @@ fn memory_of_a_small_vit() {
 fn memory_of_a_mobile_sam() {
     let _turn = one_at_a_time();
     hold("MobileSAM", &Golden::open("mobile_sam").checkpoint_bytes());
-}
-
-#[test]
-fn memory_of_a_small_sam_2() {
-    let _turn = one_at_a_time();
-    hold("small SAM 2", &std::fs::read(sam2_demo_path()).unwrap());
 }
 
 #[test]

@@ -2,11 +2,28 @@
 //!
 //! # What ports get wrong, and the test that notices
 //!
-//! Each line was tried: the source was broken so, and the test failed. `small` and `loud` are goldens of this file, `hiera`
-//! is the file beside it, `unit` a test in the source file.
+//! Each line was tried: the source was broken so, and the test failed. `here` are the small models of this file, `hiera` is the
+//! file beside it, `unit` a test in the source file.
 //!
 //! | detail | broken as | noticed by |
 //! |---|---|---|
+//! | input | letterboxed; means and deviations of 0.5; channels swapped | here |
+//! | coordinates | cut to whole numbers; one factor for both axes; no + 0.5 | here |
+//! | padding point | missing beside a box | here, unit (`prompts`) |
+//! | box | after the points; nothing but the order of tokens shows it | unit (`prompts`) |
+//! | positions | corners aligned; no window embedding | hiera, here |
+//! | trunk | tanh GELU; ε of 1e-5; zero keys as window padding; mean instead of max; residual of the map, not of its norm | hiera, here |
+//! | neck | bilinear instead of nearest; no top-down path; `no_mem_embed` missing | here |
+//! | finer features | either left out; added after the norm | here |
+//! | object score | its token last; the others not shifted by one | here |
+//! | IoU | without sigmoid | here |
+//! | single mask | never replaced; always replaced; another δ | here |
+//! | its replacement | the best of tokens 0–3 instead of 1–3 | unit (`mask_decoder`) |
+//! | transformer MLP | GELU instead of ReLU | here |
+//!
+//! Not broken on purpose, held by comparison alone: the GELU of the fused kernels and the two product chains that are made one
+//! (here), antialias of the float resize (`pixels/preprocess`), windows of 8, 4, 14, 7 (`whole_sam_2_1_tiny`). What cuts logits at
+//! ±32 is the result, which has a test of its own (`predictor`).
 
 mod common;
 

@@ -134,7 +134,7 @@ pub(super) fn detect(
                 depth: stage.depth,
                 num_heads: told.num_heads << index,
                 window_size: told.window_spec[index],
-                resolution: image_size / HieraConfig::PATCH_STRIDE >> index,
+                resolution: (image_size / HieraConfig::PATCH_STRIDE) >> index,
                 mlp_dim: stage.mlp_dim,
             })
             .collect(),

@@ -102,11 +102,14 @@ class SAM2ImagePredictor:
         """`predict` on each image of `set_image_batch`."""
         if not self._is_batch:
             raise RuntimeError("An image batch must be set with .set_image_batch(...) before mask prediction.")
-        batches = (point_coords_batch, point_labels_batch, box_batch, mask_input_batch)
+
+        def at(batch: Sequence[Any] | None, index: int) -> Any:
+            return None if batch is None else batch[index]
+
         made = [
             self._predict(
-                i, *(None if batch is None else batch[i] for batch in batches), multimask_output, return_logits,
-                normalize_coords,
+                i, at(point_coords_batch, i), at(point_labels_batch, i), at(box_batch, i), at(mask_input_batch, i),
+                multimask_output, return_logits, normalize_coords,
             )
             for i in range(len(self._images))
         ]
