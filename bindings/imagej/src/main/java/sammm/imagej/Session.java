@@ -102,7 +102,8 @@ final class Session {
 
     private String status(SamMask mask, SamResult result) {
         String encoded = result.embeddingReused() ? "image known" : String.format(Locale.ROOT, "encoded in %.0f ms", result.encodeMs());
-        return String.format(Locale.ROOT, "Score %.3f, %d pixels; %s; %s", mask.score(), mask.area(), encoded,
-                context.memoryInfo().text());
+        // What matters first: ImageJ cuts a line off at the end of its window.
+        return String.format(Locale.ROOT, "Score %.2f, %d px; %s; %s", mask.score(), mask.area(), context.memoryInfo().text(),
+                encoded);
     }
 }
