@@ -223,7 +223,12 @@ impl<'a> Annotator<'a> {
             encoded: answer.timings.encode_ms.is_some(),
             reused: answer.is_reused(),
         });
-        if self.diary.clicks.len() % self.house.check_every == 0 {
+        if self
+            .diary
+            .clicks
+            .len()
+            .is_multiple_of(self.house.check_every)
+        {
             self.check(&answer)?;
         }
         Ok(())

@@ -83,6 +83,13 @@ impl Outcome {
                 self.fault(format!("the backend counted {counted} encodes, we {run}"));
             }
         }
+        let reused = self.clicks.iter().filter(|click| click.reused).count() as u64;
+        if reused != self.lookups.predictions_hit() {
+            self.fault(format!(
+                "{reused} answers were kept ones, by the cache's own count {}",
+                self.lookups.predictions_hit()
+            ));
+        }
         if self.checked == 0 {
             self.fault("no answer was checked".to_owned());
         }

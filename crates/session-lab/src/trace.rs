@@ -27,6 +27,10 @@ pub struct Trace {
     /// What it is about.
     pub name: &'static str,
     /// How many images there are.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "tests hold the steps against it")
+    )]
     pub images: usize,
     /// The steps of each annotator.
     pub users: Vec<Vec<Step>>,

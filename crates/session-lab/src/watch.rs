@@ -113,6 +113,11 @@ impl Lookups {
         }
     }
 
+    /// How often the prediction cache had what was asked for.
+    pub fn predictions_hit(&self) -> u64 {
+        self.0[0].0
+    }
+
     fn rates(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
         let counts = CACHES.iter().zip(&self.0);
         counts.map(|((name, _), &(hits, misses))| (*name, hits, hits + misses))

@@ -7,6 +7,12 @@
 
 #include <memory>
 
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#include <signal.h>
+#define SAM_MM_POSIX_SIGNALS 1
+#endif
+
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
@@ -30,9 +36,34 @@ class FailureReporter final : public c10::MemoryReportingInfoBase {
   bool memoryProfilingEnabled() const override { return false; }
 };
 
-// One operation of the plugin on one thread: nothing is recorded for gradients, memory is counted, and failed
+// Keeps signals away from the thread until the operation ends. Kernels that oneDNN compiles at run time use the stack pointer
+// as an ordinary register, so that a handler that runs on the thread's own stack in the middle of one writes anywhere: seen with
+// Mono, whose garbage collector stops threads by a signal. Threads that an operation starts inherit the mask. What tells of a
+// fault of the thread itself is let through.
+class SignalsHeld {
+ public:
+#if defined(SAM_MM_POSIX_SIGNALS)
+  SignalsHeld() {
+    sigset_t held;
+    sigfillset(&held);
+    for (int fault : {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP}) sigdelset(&held, fault);
+    changed_ = pthread_sigmask(SIG_BLOCK, &held, &before_) == 0;
+  }
+  ~SignalsHeld() {
+    if (changed_) pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+
+ private:
+  sigset_t before_;
+  bool changed_;
+#endif
+};
+
+// One operation of the plugin on one thread: no signal is handled, nothing is recorded for gradients, memory is counted, and failed
 // allocations are noted.
 struct Scope {
+  // First, to be undone last.
+  SignalsHeld signals;
   c10::InferenceMode inference{true};
   c10::DebugInfoGuard reporter{c10::DebugInfoKind::PROFILER_STATE, std::make_shared<FailureReporter>()};
 

@@ -41,7 +41,7 @@ pub struct AllocatorFigures {
     pub device: Option<(u64, u64)>,
 }
 
-/// One operation of the plugin on the current thread, as long as the value lives: no gradients are recorded, CPU
+/// One operation of the plugin on the current thread, as long as the value lives: signals wait, no gradients are recorded, CPU
 /// memory is counted, held to its limit and reused, and allocators note their failures so that [`Failure`] knows an
 /// out-of-memory for what it is. Scopes nest. What the CPU keeps for reuse is given back when the last one ends.
 pub struct Scope {
