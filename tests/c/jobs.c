@@ -316,8 +316,8 @@ static void a_job_can_be_watched_waited_for_and_cancelled(sam_mm_context *contex
     OK(sam_mm_cache_describe(context, SAM_MM_CACHE_EMBEDDING, &before, &error));
     script("block encode");
     job = submit_click(model, image);
-    behind = submit_click(model, image);
     until_it_blocks("waiting.encode");
+    behind = submit_click(model, image);
     OK(sam_mm_job_wait(job, 1, &state, &error));
     CHECK(state == SAM_MM_JOB_RUNNING);
     OK(sam_mm_job_wait(job, 0, NULL, &error));
