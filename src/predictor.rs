@@ -11,32 +11,36 @@
 //! Whoever asks for a model in fp32 gets fp32 where there is room for it. What had to be computed in half precision while
 //! there was none is kept as such, and serves until there is room again; it is then computed anew.
 
+mod decoding;
+mod encoding;
+mod record;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::Instant;
 
-use crate::backend::{self, PixelData, Pixels, Precision};
+use crate::backend::Precision;
 use crate::cache::{embedding, prediction};
 use crate::callback::refuse_inside;
 use crate::embeddings::packed::Packed;
 use crate::embeddings::{Source, bring_up};
 use crate::error::Error;
-use crate::image::{ImageKey, ModelInput, Samples};
-use crate::jobs::leaving::has_run;
+use crate::image::{ImageKey, ModelInput};
 use crate::jobs::orders::{Orders, Oversight, Ticks};
 use crate::jobs::progress::Stage;
 use crate::jobs::turnstile::Turn;
 use crate::memory::analytics::Cache;
-use crate::memory::execute::{Fit, Ran, execute, execute_modestly, fit};
-use crate::memory::plan::{Candidate, Way, Work, equal_to_best};
-use crate::memory::recovery::Rung;
+use crate::memory::execute::{Fit, Ran, fit};
+use crate::memory::plan::Work;
 use crate::memory::status::Tier;
 use crate::model::Model;
 use crate::placement::PlacedEmbedding;
 use crate::prediction::{Decoded, Prediction, Timings};
 use crate::prompt::{Prompt, Prompts};
 use crate::registered_image::RegisteredImage;
+use decoding::decode;
+use encoding::{identify, run_encoder};
+use record::{count, count_tiers, note_made, tell, tell_decoded};
 
 /// Predicts the masks of the objects that `prompts` point at in `image`: several per object with `multimask`, else one.
 /// Threads that ask for the same prediction at once wait for one decoding.
@@ -259,19 +263,6 @@ pub(crate) fn decode_fit(
     Ok(fit(model.context().memory(), &candidates))
 }
 
-/// Has the key of an image computed where there is none yet. That reads all pixels; meanwhile the model's input is made,
-/// for an image without a key mostly is one that will have to be encoded.
-fn identify(model: &Model, image: &RegisteredImage) -> Result<Option<ModelInput>, Error> {
-    if image.pixels().has_key() {
-        return Ok(None);
-    }
-    thread::scope(|scope| {
-        // Without a thread the key is computed when it is asked for.
-        let _ = thread::Builder::new().spawn_scoped(scope, || image.key());
-        model.input(image.pixels()).map(Some)
-    })
-}
-
 fn encode_in_turn(
     model: &Model,
     image: &RegisteredImage,
@@ -314,18 +305,6 @@ fn encode_in_turn(
     })
 }
 
-/// What was made for later is told apart until it is used. Before the turn ends: whoever waits for it uses it next.
-fn note_made(
-    model: &Model,
-    key: embedding::Key,
-    embedding: &Arc<PlacedEmbedding>,
-    orders: &Orders,
-) {
-    if orders.modest {
-        model.context().prefetch().made(key, embedding);
-    }
-}
-
 fn found(
     model: &Model,
     image: &RegisteredImage,
@@ -360,32 +339,6 @@ fn found_in(
     }
 }
 
-/// The tiers are asked one after the other, each only when the one before has nothing.
-fn count_tiers(model: &Model, source: Source) {
-    let context = model.context();
-    let analytics = context.memory().analytics();
-    let tiers = [
-        (
-            Cache::EmbeddingDevice,
-            Source::Device,
-            context.memory().has_device(),
-        ),
-        (Cache::EmbeddingHost, Source::Host, true),
-        (
-            Cache::EmbeddingDisk,
-            Source::Disk,
-            context.embeddings().has_disk(),
-        ),
-    ];
-    for (cache, its_source, _) in tiers.into_iter().filter(|&(_, _, there)| there) {
-        let hit = source == its_source;
-        analytics.looked_up(cache, hit);
-        if hit {
-            return;
-        }
-    }
-}
-
 fn embedding_key(model: &Model, image: ImageKey) -> embedding::Key {
     embedding::Key {
         image,
@@ -413,68 +366,6 @@ fn serves(model: &Model, precision: Precision, tried_better: bool) -> Result<boo
 /// Whether an embedding is as good as it will get, however much memory there is.
 fn needs_no_better(model: &Model, kept: &PlacedEmbedding) -> bool {
     model.is_as_asked(kept.precision) || kept.tried_better
-}
-
-fn run_encoder(
-    model: &Model,
-    image: &RegisteredImage,
-    input: Option<&ModelInput>,
-    oversight: &Oversight,
-) -> Result<(PlacedEmbedding, Ran), Error> {
-    let made;
-    let input = match input {
-        Some(input) => input,
-        None => {
-            made = model.input(image.pixels())?;
-            &made
-        }
-    };
-    let pixels = Pixels {
-        width: input.width,
-        height: input.height,
-        original_width: input.original_width,
-        original_height: input.original_height,
-        row_stride: 3 * input.width as usize,
-        data: match &input.samples {
-            Samples::U8(samples) => PixelData::U8(samples),
-            Samples::F32(samples) => PixelData::F32(samples),
-        },
-    };
-    let context = model.context();
-    let candidates = || model.candidates(Work::Encode, 0, model.tier(), model.precision());
-    let attempt = |way: &Way| {
-        go_on(oversight)?;
-        let placement = model.placement(way.tier, oversight)?;
-        let operation = context.operation(way.tier, oversight.clone());
-        let embedding = placement.run(way.plan.precision, &operation, |backend| {
-            let encoded = backend.encode(&pixels, &way.plan, &operation);
-            has_run("encode", way);
-            Ok(encoded?)
-        })?;
-        Ok(PlacedEmbedding {
-            placement,
-            precision: way.plan.precision,
-            tried_better: false,
-            embedding,
-        })
-    };
-    let (mut made, ran) = if oversight.is_modest() {
-        let as_it_is = || Ok(without_changes(model, candidates()?));
-        execute_modestly(context.memory(), "encode", &as_it_is, attempt)?
-    } else {
-        execute(context.memory(), "encode", &candidates, attempt)?
-    };
-    made.tried_better = ran.recovered_by == Some(Rung::LowerPrecision);
-    Ok((made, ran))
-}
-
-/// The ways that leave the weights where and as they are.
-fn without_changes(model: &Model, mut candidates: Vec<Candidate>) -> Vec<Candidate> {
-    let weights = model.weights();
-    candidates.retain(|candidate| {
-        candidate.way.tier == model.tier() && candidate.way.plan.precision == weights
-    });
-    candidates
 }
 
 /// Asked before an operation begins, as the backend does once it runs.
@@ -541,104 +432,6 @@ fn lower(model: &Model, one: Precision, other: Precision) -> Precision {
     lower.next().unwrap_or(model.precision())
 }
 
-fn decode(
-    model: &Model,
-    image: &RegisteredImage,
-    (encoded, prompts): (&Encoded, &Prompts),
-    oversight: &Oversight,
-    reach: Reach,
-) -> Result<Decoded, Error> {
-    let mut decoded = Decoded::blank(model, image.size(), prompts)?;
-    let mut masks = decoded.buffers();
-    let wanted = backend::Prompts {
-        multimask: prompts.multimask,
-        point_counts: &prompts.point_counts,
-        points: &prompts.points,
-        labels: &prompts.labels,
-        has_box: &prompts.has_box,
-        boxes: &prompts.boxes,
-        has_mask: if prompts.masks.is_empty() {
-            &[]
-        } else {
-            &prompts.has_mask
-        },
-        masks: &prompts.masks,
-    };
-    let lies_in = encoded.embedding.placement.tier();
-    let precision = decoding_precision(model, &encoded.embedding)?;
-    let num_objects = prompts.num_objects() as u32;
-    let candidates = || {
-        let all = model.candidates(Work::Decode, num_objects, lies_in, precision)?;
-        Ok(match reach {
-            Reach::All => all,
-            Reach::SameResult => equal_to_best(&all).to_vec(),
-        })
-    };
-    let context = model.context();
-    let ((), ran) = execute(context.memory(), "decode", &candidates, |way| {
-        go_on(oversight)?;
-        let placed = lie_in(way.tier, model, encoded, oversight)?;
-        let operation = context.operation(way.tier, oversight.clone());
-        let placement = &placed.placement;
-        placement.run(way.plan.precision, &operation, |backend| {
-            let embedding = &placed.embedding;
-            let decoded = backend.decode(embedding, &wanted, &way.plan, &operation, &mut masks);
-            has_run("decode", way);
-            Ok(decoded?)
-        })
-    })?;
-    check_finite(&decoded, model, encoded, ran.way.plan.precision)?;
-    decoded.ran = Some(ran);
-    Ok(decoded)
-}
-
-/// An answer with NaN in it is none. The embedding may be where that came from, so it is not kept.
-fn check_finite(
-    decoded: &Decoded,
-    model: &Model,
-    encoded: &Encoded,
-    precision: Precision,
-) -> Result<(), Error> {
-    let Some((what, mask, value)) = decoded.not_finite() else {
-        return Ok(());
-    };
-    model.context().embeddings().remove(encoded.key);
-    Err(Error::NotFinite {
-        model: model.name().to_owned(),
-        what,
-        mask,
-        value,
-        precision,
-    })
-}
-
-/// The image and the model, for the log.
-fn subject(model: &Model, image: &RegisteredImage) -> String {
-    let (width, height) = image.size();
-    let (image, id, name) = (image.id(), model.id(), model.name());
-    format!("image {image} ({width} x {height}) by model {id} ({name})")
-}
-
-fn tell(model: &Model, image: &RegisteredImage, done: &str, milliseconds: f64, ran: &Ran) {
-    model.context().log().debug(|| {
-        let subject = subject(model, image);
-        format!(
-            "{done} {subject} in {milliseconds:.1} ms: {}; plan: {}",
-            ran.way, ran.reason
-        )
-    });
-}
-
-fn tell_decoded(model: &Model, image: &RegisteredImage, decoded: &Decoded, milliseconds: f64) {
-    let done = match decoded.num_objects {
-        1 => "decoded 1 object of".to_owned(),
-        objects => format!("decoded {objects} objects of"),
-    };
-    if let Some(ran) = &decoded.ran {
-        tell(model, image, &done, milliseconds, ran);
-    }
-}
-
 /// Keeps a prediction while host memory, which is where it lies, is below its threshold.
 fn keep_if_memory_allows(
     model: &Model,
@@ -660,34 +453,6 @@ fn keep_if_memory_allows(
     context
         .predictions()
         .insert(key, Arc::clone(decoded), bytes);
-}
-
-fn count(model: &Model, image: &RegisteredImage, cache: Cache, hit: bool) {
-    let context = model.context();
-    context.memory().analytics().looked_up(cache, hit);
-    context.log().debug(|| {
-        let outcome = if hit { "hit" } else { "miss" };
-        format!("{cache} cache: {outcome} for {}", subject(model, image))
-    });
-}
-
-/// The embedding in the memory of a tier. One that is moved stays there, so that the next click need not move it again.
-fn lie_in(
-    tier: Tier,
-    model: &Model,
-    encoded: &Encoded,
-    oversight: &Oversight,
-) -> Result<Arc<PlacedEmbedding>, Error> {
-    if encoded.embedding.placement.tier() == tier {
-        return Ok(Arc::clone(&encoded.embedding));
-    }
-    let context = model.context();
-    let placement = model.placement(tier, oversight)?;
-    let operation = context.operation(tier, oversight.clone());
-    let moved = Arc::new(placement.import(&encoded.embedding, &operation)?);
-    let embeddings = context.embeddings();
-    embeddings.insert_again(encoded.key, Arc::clone(&moved));
-    Ok(moved)
 }
 
 fn timed<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<(T, f64), Error> {
