@@ -2013,7 +2013,7 @@ void sam_mm_job_free(sam_mm_job *job);
  * How far jobs and prefetching are, as it happens.
  * ============================================================================ */
 
-/** Progress of a call that somebody waits in. */
+/** For later use: a call that somebody waits in tells no progress, nor can it be stopped by it. Submit a job instead. */
 #define SAM_MM_PROGRESS_CALL 0
 
 /** Progress of a job; `id` is its number. */

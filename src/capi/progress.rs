@@ -10,7 +10,7 @@ use super::log::UserData;
 use super::structs::{self, c_struct};
 use crate::jobs::progress::{Callback, ProgressEvent, Whose};
 
-/// Progress of a call that somebody waits in.
+/// For later use: a call that somebody waits in tells no progress, nor can it be stopped by it. Submit a job instead.
 pub const SAM_MM_PROGRESS_CALL: u32 = 0;
 /// Progress of a job; `id` is its number.
 pub const SAM_MM_PROGRESS_JOB: u32 = 1;

@@ -316,7 +316,7 @@ namespace SamMm.Native
         /// </summary>
         internal const uint SAM_MM_PREFETCH_PAUSED_CACHE = 4;
         /// <summary>
-        /// Progress of a call that somebody waits in.
+        /// For later use: a call that somebody waits in tells no progress, nor can it be stopped by it. Submit a job instead.
         /// </summary>
         internal const uint SAM_MM_PROGRESS_CALL = 0;
         /// <summary>
