@@ -83,7 +83,7 @@ impl<'a> Outside<'a> {
             }
         });
         tally.check("the prefix can be moved before CMake looks at it", || {
-            let moved = self.moved("elsewhere, with CMake")?;
+            let moved = self.moved("elsewhere with CMake")?;
             let project = self.copy_project("cmake_project", "moved-cmake")?;
             self.configure(&moved, &project, &[])?;
             let build = project.join("build");
