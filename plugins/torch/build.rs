@@ -59,7 +59,17 @@ fn compile_torch_parts(include: &[PathBuf]) {
         .flag("-Wall")
         .flag("-Wextra")
         .flag("-Wno-unused-parameter");
+    // Without it `at::parallel_for`, a template of libtorch's headers, runs on one thread.
+    if uses_openmp(&build) {
+        build.flag("-fopenmp");
+    }
     build.compile("sam_mm_torch_shim");
+}
+
+/// Whether the compiler's OpenMP is the one that libtorch runs on.
+fn uses_openmp(build: &cc::Build) -> bool {
+    let linux = env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux");
+    linux && build.get_compiler().is_like_gnu()
 }
 
 /// Optimised in every profile: tests on real sizes would take minutes otherwise. A flag for another processor than the
@@ -92,8 +102,7 @@ fn compile_kernels() {
         .flag_if_supported("-fno-math-errno")
         .flag_if_supported("-fno-trapping-math")
         .file("shim/kernels.cpp");
-    let linux = env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux");
-    if linux && build.get_compiler().is_like_gnu() {
+    if uses_openmp(&build) {
         build.flag("-fopenmp");
         println!("cargo:rustc-link-lib=gomp");
     } else {
