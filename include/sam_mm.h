@@ -1077,7 +1077,7 @@ typedef struct sam_mm_model_info {
   uint32_t struct_size;
   /** `SAM_MM_PRECISION_…` of the weights. */
   uint32_t precision;
-  /** `"sam"` or `"mobile_sam"`. This and the other texts are borrowed until the model is freed. */
+  /** `"sam"`, `"mobile_sam"` or `"sam2"`. This and the other texts are borrowed until the model is freed. */
   const char *family;
   /** `"vit_b"`, `"vit_l"`, `"vit_h"`, `"vit_t"`, or a description of a size that has no name. */
   const char *variant;

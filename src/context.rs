@@ -139,7 +139,9 @@ impl Context {
         }
         let (config, warnings) = MemoryConfig::from_environment(&options.memory)?;
         let log = Arc::new(ContextLog::default());
-        log.0.set_sink(sink)?;
+        if sink.is_some() {
+            log.0.set_sink(sink)?;
+        }
         let backend_log: Arc<dyn LogSink> = log.clone();
         subscribe_log(&backend_log);
         let observer = Arc::clone(&log);

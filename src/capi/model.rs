@@ -138,7 +138,7 @@ pub struct sam_mm_model_info {
     pub struct_size: u32,
     /// `SAM_MM_PRECISION_…` of the weights.
     pub precision: u32,
-    /// `"sam"` or `"mobile_sam"`. This and the other texts are borrowed until the model is freed.
+    /// `"sam"`, `"mobile_sam"` or `"sam2"`. This and the other texts are borrowed until the model is freed.
     pub family: *const c_char,
     /// `"vit_b"`, `"vit_l"`, `"vit_h"`, `"vit_t"`, or a description of a size that has no name.
     pub variant: *const c_char,

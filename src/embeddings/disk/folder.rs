@@ -79,7 +79,7 @@ impl Folder {
     /// its file, it is not there, and a file of ours that is damaged goes.
     pub fn load(&self, id: &EntryId, most: u64) -> Option<Vec<u8>> {
         let path = self.path.join(id.file_name());
-        let mut file = File::open(&path).ok()?;
+        let mut file = open(&path)?;
         match read(&mut file, id, most) {
             Ok(payload) => {
                 mark_used(&file);
@@ -96,7 +96,7 @@ impl Folder {
 
     /// Whether there is a file with the header of an entry; if so, that becomes the most recently used.
     pub fn touch(&self, id: &EntryId) -> bool {
-        let Ok(mut file) = File::open(self.path.join(id.file_name())) else {
+        let Some(mut file) = open(&self.path.join(id.file_name())) else {
             return false;
         };
         let mut header = [0; HEADER];
@@ -333,9 +333,27 @@ fn mark_used(file: &File) {
     let _ = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
 }
 
+/// Opens a regular file; anything else is as if it were not there. Opening a pipe in its place would wait for whoever writes
+/// to it.
+fn open(path: &Path) -> Option<File> {
+    let is_file = |file: fs::Metadata| file.is_file().then_some(());
+    fs::metadata(path).ok().and_then(is_file)?;
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        // It may have become a pipe in between.
+        options.custom_flags(libc::O_NONBLOCK);
+    }
+    let file = options.open(path).ok()?;
+    file.metadata().ok().and_then(is_file)?;
+    Some(file)
+}
+
 fn image_in(path: &Path) -> Option<[u8; 16]> {
     let mut header = [0; HEADER];
-    let got = read_some(&mut File::open(path).ok()?, &mut header).ok()?;
+    let got = read_some(&mut open(path)?, &mut header).ok()?;
     (got == HEADER).then_some(())?;
     entry::image_of(&header)
 }

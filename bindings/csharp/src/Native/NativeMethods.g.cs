@@ -2390,7 +2390,7 @@ namespace SamMm.Native
         /// </summary>
         public uint precision;
         /// <summary>
-        /// `"sam"` or `"mobile_sam"`. This and the other texts are borrowed until the model is freed.
+        /// `"sam"`, `"mobile_sam"` or `"sam2"`. This and the other texts are borrowed until the model is freed.
         /// </summary>
         public byte* family;
         /// <summary>

@@ -234,6 +234,23 @@ fn a_file_that_vanishes_is_a_miss_and_no_error() {
     assert_eq!(setup.load(4), Some(payload(4)));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_an_entry_is_a_miss_that_waits_for_nobody() {
+    let setup = Setup::new(PLENTY);
+    setup.store(1);
+    setup.store(2);
+    fs::remove_file(setup.path(1)).unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(setup.path(1))
+        .status();
+    assert!(made.unwrap().success());
+    assert_eq!((setup.load(1), setup.folder.touch(&id(1))), (None, false));
+    assert!(setup.load(2).is_some());
+    setup.folder.clear(Some(id(2).image));
+    assert!(setup.path(1).exists(), "it is not ours");
+}
+
 #[test]
 fn files_that_are_not_ours_are_left_alone_whatever_happens() {
     let setup = Setup::new(Limits {
