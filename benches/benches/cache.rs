@@ -10,8 +10,12 @@ use std::ffi::CString;
 use std::mem::MaybeUninit;
 use std::ptr::{null, null_mut};
 
+use std::time::Instant;
+
 use criterion::{Criterion, criterion_group, criterion_main};
-use sam_mm::capi::{context::*, image::*, model::*, predict::*, result::*, status::SAM_MM_OK};
+use sam_mm::capi::{
+    cache::*, context::*, image::*, model::*, predict::*, result::*, status::SAM_MM_OK,
+};
 use support::fake_backend::FakeBackend;
 
 const SIZE: (u32, u32) = (4000, 3000);
@@ -83,6 +87,53 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Bytes that the prediction cache holds, and in how many entries.
+    fn predictions(&self) -> (u64, u64) {
+        // SAFETY: all zeros are a value of the struct.
+        let mut info: sam_mm_cache_info = unsafe { MaybeUninit::zeroed().assume_init() };
+        info.struct_size = size_of::<sam_mm_cache_info>() as u32;
+        // SAFETY: a struct of its own size.
+        let status = unsafe {
+            sam_mm_cache_describe(self.context, SAM_MM_CACHE_PREDICTION, &mut info, null_mut())
+        };
+        assert_eq!(status, SAM_MM_OK);
+        (info.bytes, info.entries)
+    }
+}
+
+/// Seconds of one call, the least of some rounds.
+fn seconds(rounds: usize, calls: usize, mut call: impl FnMut()) -> f64 {
+    let round = |_| {
+        let start = Instant::now();
+        (0..calls).for_each(|_| call());
+        start.elapsed().as_secs_f64() / calls as f64
+    };
+    (0..rounds).map(round).fold(f64::INFINITY, f64::min)
+}
+
+/// One line of JSON: a hit against decoding anew, and what 50 predictions take against the full-size masks of them, three
+/// bytes a pixel, that the original keeps.
+fn summary(session: &Session) {
+    let mut prompt = 0_u32;
+    let decoded = seconds(5, 10, || {
+        prompt += 1;
+        session.click([(prompt % 4000) as f32, 5.0]);
+    });
+    let (bytes, entries) = session.predictions();
+    assert_eq!(entries, 50, "as many as are kept by default");
+    session.click([100.0, 100.0]);
+    let hit = seconds(20, 5000, || session.click([100.0, 100.0]));
+    let masks = 50 * 3 * u64::from(SIZE.0) * u64::from(SIZE.1);
+    println!(
+        "{{\"ratios\":{{\"prediction_hit_vs_fake_decode\":{:.6},\"prediction_cache_vs_full_masks\":{:.5}}},\
+         \"prediction_hit_ns\":{:.0},\"bytes_of_50_predictions_12_megapixels\":{bytes}}}",
+        hit / decoded,
+        bytes as f64 / masks as f64,
+        hit * 1e9
+    );
+}
+
 /// A struct of the C API with its defaults.
 fn defaults<T>(init: unsafe extern "C" fn(*mut T, u32) -> i32) -> T {
     let mut value = MaybeUninit::uninit();
@@ -104,7 +155,7 @@ impl Drop for Session {
 fn prediction(criterion: &mut Criterion) {
     let fake = FakeBackend::new();
     let session = Session::new(&fake);
-    session.click([100.0, 100.0]);
+    summary(&session);
     let mut group = criterion.benchmark_group("prediction_12_megapixels");
     group.bench_function("kept", |bencher| {
         bencher.iter(|| session.click([100.0, 100.0]));
