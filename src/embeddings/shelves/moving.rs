@@ -170,13 +170,15 @@ impl<L: Live> Shelves<L> {
 
     /// Gives the writer time to write what waits in memory for it, and drops what it could not.
     pub(super) fn empty_queue(&self) {
-        let waits = |shelves: &Self| shelves.lock().leaving_bytes > 0;
-        if !waits(self) {
+        let state = self.lock();
+        if state.leaving_bytes == 0 {
             return;
         }
-        self.flush(RELEASE_PATIENCE, |_| true);
-        let mut state = self.lock();
+        // What comes after them has had no time yet.
         let keys: Vec<Key> = state.leaving.keys().copied().collect();
+        drop(state);
+        self.flush(RELEASE_PATIENCE, |key| keys.contains(&key));
+        let mut state = self.lock();
         let dropped: Vec<_> = keys
             .into_iter()
             .filter_map(|key| state.unleave(key))

@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
@@ -276,13 +277,17 @@ fn what_is_dropped_while_it_waits_for_the_disk_is_dropped() {
 fn whoever_looks_for_what_is_moving_finds_it() {
     let setup = Setup::new(2, 1000, true);
     (0..20).for_each(|image| setup.insert(image));
+    // Bringing up is for whoever has the model's turn; others move down at any time.
+    let turn_with_the_model = Mutex::new(());
     thread::scope(|scope| {
         for worker in 0..4_u8 {
-            let setup = &setup;
+            let (setup, turn_with_the_model) = (&setup, &turn_with_the_model);
             scope.spawn(move || {
                 for turn in 0..200_u16 {
                     let image = ((turn * 7 + u16::from(worker) * 5) % 20) as u8;
+                    let mine = turn_with_the_model.lock().unwrap();
                     assert_eq!(setup.find(image), Some(image));
+                    drop(mine);
                     if turn % 50 == 49 {
                         setup.shelves.release(Tier::Device, u64::MAX, worker == 0);
                     }
