@@ -29,10 +29,13 @@ pub fn bring_up(
     if let Some(packed) = embeddings.packed(key)
         && is_good(&packed)?
     {
-        if let Some(placed) = import(model, &packed, oversight)? {
-            return Ok(Some((keep(model, key, placed), Source::Host)));
+        match import(model, &packed, oversight)? {
+            Imported::Placed(placed) => {
+                return Ok(Some((keep(model, key, placed), Source::Host)));
+            }
+            Imported::NoRoom => return Ok(None),
+            Imported::Refused => embeddings.remove(key),
         }
-        embeddings.remove(key);
     }
     let Some(disk) = embeddings.disk() else {
         return Ok(None);
@@ -41,8 +44,9 @@ pub fn bring_up(
         return Ok(None);
     };
     match import(model, &packed, oversight)? {
-        Some(placed) => Ok(Some((keep(model, key, placed), Source::Disk))),
-        None => {
+        Imported::Placed(placed) => Ok(Some((keep(model, key, placed), Source::Disk))),
+        Imported::NoRoom => Ok(None),
+        Imported::Refused => {
             disk.remove(key, &packed);
             Ok(None)
         }
@@ -56,33 +60,51 @@ fn keep(model: &Model, key: Key, placed: PlacedEmbedding) -> Arc<PlacedEmbedding
     placed
 }
 
-/// The embedding of bytes, where the model runs; on the CPU where the device has no room for it even after caches gave
-/// theirs back. `None` for bytes that the backend refuses.
-fn import(
-    model: &Model,
-    packed: &Packed,
-    oversight: &Oversight,
-) -> Result<Option<PlacedEmbedding>, Error> {
-    let tier = model.tier();
-    let mut result = import_at(model, packed, tier, oversight);
-    if is_out_of_memory(&result) && tier == Tier::Device && !oversight.is_modest() {
-        let manager = model.context().memory();
-        let bytes = model.info().embedding_bytes;
-        manager.consumers().release(tier, bytes);
-        manager.trim();
-        result = import_at(model, packed, tier, oversight);
-        if is_out_of_memory(&result) && model.falls_back() {
-            result = import_at(model, packed, Tier::Host, oversight);
-        }
+/// What came of an import.
+enum Imported {
+    Placed(PlacedEmbedding),
+    /// The backend does not take the bytes.
+    Refused,
+    /// Neither the device has room for it, nor may it lie elsewhere.
+    NoRoom,
+}
+
+/// The embedding of bytes, where the model runs; on the CPU where the device has no room for it within the budget even after
+/// caches gave theirs back.
+fn import(model: &Model, packed: &Packed, oversight: &Oversight) -> Result<Imported, Error> {
+    let mut result = None;
+    if model.tier() == Tier::Host || has_room(model, oversight) {
+        result = Some(import_at(model, packed, model.tier(), oversight));
+    }
+    let short = result.as_ref().is_none_or(is_out_of_memory);
+    if short && model.tier() == Tier::Device && model.falls_back() && !oversight.is_modest() {
+        result = Some(import_at(model, packed, Tier::Host, oversight));
     }
     match result {
-        Err(Error::Backend(error)) if is_refused(&error) => {
+        None => Ok(Imported::NoRoom),
+        Some(Err(Error::Backend(error))) if is_refused(&error) => {
             let line = format!("a kept embedding is of no use and is made anew: {error}");
             model.context().log().write(Level::Info, &line);
-            Ok(None)
+            Ok(Imported::Refused)
         }
-        result => result.map(Some),
+        Some(result) => result.map(Imported::Placed),
     }
+}
+
+/// Whether an embedding fits into the device within the budget, after caches gave theirs back if need be. There is no plan
+/// for it that would be held against that.
+fn has_room(model: &Model, oversight: &Oversight) -> bool {
+    let manager = model.context().memory();
+    let bytes = model.info().embedding_bytes;
+    if manager.has_room(bytes) {
+        return true;
+    }
+    if oversight.is_modest() {
+        return false;
+    }
+    manager.consumers().release(Tier::Device, bytes);
+    manager.trim();
+    manager.has_room(bytes)
 }
 
 fn import_at(
