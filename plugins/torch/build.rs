@@ -4,20 +4,23 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// The parts of the shim that need libtorch's headers.
-const TORCH_SOURCES: [&str; 6] = [
+const TORCH_SOURCES: [&str; 7] = [
     "attention/attention.cpp",
     "cpu_allocator.cpp",
     "failure.cpp",
     "linear.cpp",
     "memory.cpp",
     "runtime.cpp",
+    "tiled_linear/tiled_linear.cpp",
 ];
-/// The attention kernel of each instruction set, and what the compiler needs to be told.
-const ATTENTION_KERNELS: [(&str, &[&str]); 3] = [
+/// Instruction sets that kernels are compiled for, and what the compiler needs to be told.
+const INSTRUCTION_SETS: [(&str, &[&str]); 3] = [
     ("portable", &[]),
     ("avx2", &["-mavx2", "-mfma"]),
     ("avx512", &["-mavx512f", "-mavx2", "-mfma"]),
 ];
+/// Folders with a kernel for each of them, but where there is no file.
+const KERNELS: [&str; 2] = ["attention", "tiled_linear"];
 
 fn main() {
     println!("cargo:rerun-if-changed=shim");
@@ -26,7 +29,7 @@ fn main() {
         |_| panic!("torch-sys tells no libtorch folder: set LIBTORCH to an unpacked libtorch 2.11"),
         PathBuf::from,
     );
-    compile_attention_kernels();
+    compile_kernels_of_instruction_sets();
     compile_kernels();
     compile_torch_parts(&include_folders(&lib));
     link(&lib);
@@ -74,20 +77,26 @@ fn uses_openmp(build: &cc::Build) -> bool {
 
 /// Optimised in every profile: tests on real sizes would take minutes otherwise. A flag for another processor than the
 /// target's is left out, and the file then compiles to nothing.
-fn compile_attention_kernels() {
+fn compile_kernels_of_instruction_sets() {
     let x86 = env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("x86_64");
-    for (name, flags) in ATTENTION_KERNELS {
-        let mut build = cc::Build::new();
-        build
-            .cpp(true)
-            .std("c++17")
-            .opt_level(3)
-            .flag_if_supported("-ffp-contract=fast")
-            .file(format!("shim/attention/{name}.cpp"));
-        for flag in flags.iter().filter(|_| x86) {
-            build.flag_if_supported(flag);
+    for folder in KERNELS {
+        for (name, flags) in INSTRUCTION_SETS {
+            let file = Path::new("shim").join(folder).join(format!("{name}.cpp"));
+            if !file.is_file() {
+                continue;
+            }
+            let mut build = cc::Build::new();
+            build
+                .cpp(true)
+                .std("c++17")
+                .opt_level(3)
+                .flag_if_supported("-ffp-contract=fast")
+                .file(file);
+            for flag in flags.iter().filter(|_| x86) {
+                build.flag_if_supported(flag);
+            }
+            build.compile(&format!("sam_mm_torch_{folder}_{name}"));
         }
-        build.compile(&format!("sam_mm_torch_attention_{name}"));
     }
 }
 

@@ -234,6 +234,23 @@ void gelu_products_rows(const sam_mm_gelu_products &products, const float *input
   }
 }
 
+SAM_MM_VECTOR
+void max_pool_rows(const float *input, int64_t width, int64_t channels, Range outputs, float *output) {
+  for (int64_t y = outputs.first; y < outputs.end; ++y) {
+    for (int64_t x = 0; x < width / 2; ++x) {
+      const float *up = input + (2 * y * width + 2 * x) * channels;
+      const float *down = up + width * channels;
+      float *out = output + (y * (width / 2) + x) * channels;
+#pragma omp simd
+      for (int64_t c = 0; c < channels; ++c) {
+        const float above = up[c] > up[c + channels] ? up[c] : up[c + channels];
+        const float below = down[c] > down[c + channels] ? down[c] : down[c + channels];
+        out[c] = above > below ? above : below;
+      }
+    }
+  }
+}
+
 }  // namespace
 
 extern "C" {
@@ -256,5 +273,10 @@ void sam_mm_torch_depthwise(const sam_mm_depthwise *conv, const float *input, fl
 void sam_mm_torch_gelu_products(const sam_mm_gelu_products *products, const float *input, int64_t rows, float *output,
                                 int32_t threads) {
   in_parallel(rows, kRowsPerThread, threads, [&](Range part) { gelu_products_rows(*products, input, part, output); });
+}
+
+void sam_mm_torch_max_pool_2x2(const float *input, int64_t height, int64_t width, int64_t channels, float *output,
+                               int32_t threads) {
+  in_parallel(height / 2, 1, threads, [&](Range part) { max_pool_rows(input, width, channels, part, output); });
 }
 }

@@ -53,4 +53,8 @@ void sam_mm_torch_depthwise(const sam_mm_depthwise *conv, const float *input, fl
 // The exact GELU of every row, or of its sum with that of `added`, times every kernel.
 void sam_mm_torch_gelu_products(const sam_mm_gelu_products *products, const float *input, int64_t rows, float *output,
                                 int32_t threads);
+
+// The greatest of every 2x2 cells of (height, width, channels), whose sides are even, to (height / 2, width / 2, channels).
+void sam_mm_torch_max_pool_2x2(const float *input, int64_t height, int64_t width, int64_t channels, float *output,
+                               int32_t threads);
 }

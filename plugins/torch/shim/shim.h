@@ -85,4 +85,32 @@ int32_t sam_mm_torch_attention(const at::Tensor *queries, int64_t query_row, con
                                sam_mm_torch_error *error);
 // Whether this processor has the kernel "portable", "avx2" or "avx512"; NULL: any.
 int32_t sam_mm_torch_attention_has_kernel(const char *kernel);
+
+// tiled_linear/tiled_linear.cpp. All tensors are contiguous fp32 on the CPU. `kernel` is "avx2" or "avx512"; NULL picks the
+// best one that this processor has.
+struct sam_mm_torch_tiled_layer {
+  const at::Tensor *packed;  // a weight (outputs, inputs), packed for the same kernel
+  const at::Tensor *bias;    // (outputs)
+  int64_t inputs;
+};
+struct sam_mm_torch_tiled_norm {
+  const at::Tensor *weight;  // (inputs)
+  const at::Tensor *bias;    // (inputs)
+  float eps;
+};
+// Whether this processor has that kernel; NULL: any.
+int32_t sam_mm_torch_tiled_linear_has_kernel(const char *kernel);
+// What inputs and outputs must be multiples of; 0 without the kernel.
+int64_t sam_mm_torch_tiled_linear_width_unit(const char *kernel);
+int32_t sam_mm_torch_tiled_linear_pack(const at::Tensor *weight, const char *kernel, at::Tensor **out,
+                                       sam_mm_torch_error *error);
+// One to three layers of the rows of `x` (…, inputs) after a layer norm (NULL: none), each to its `out` (…, outputs).
+// `then` 0: as it is; 1: the exact GELU of it; 2: added to what is in `out`.
+int32_t sam_mm_torch_tiled_linear(const at::Tensor *x, const sam_mm_torch_tiled_norm *norm, int64_t count,
+                                  const sam_mm_torch_tiled_layer *layers, const at::Tensor *const *out, int32_t then,
+                                  const char *kernel, sam_mm_torch_error *error);
+// x (…, width) += fc2(gelu(fc1(norm(x)))), with the exact GELU.
+int32_t sam_mm_torch_tiled_mlp(const at::Tensor *x, const sam_mm_torch_tiled_norm *norm,
+                               const sam_mm_torch_tiled_layer *fc1, const sam_mm_torch_tiled_layer *fc2,
+                               const char *kernel, sam_mm_torch_error *error);
 }

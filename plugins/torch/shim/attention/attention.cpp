@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "../failure.h"
+#include "../processor.h"
 #include "kernel.h"
 
 namespace {
@@ -17,28 +18,12 @@ using sam_mm::attention::AttentionKernel;
 using sam_mm::attention::AttentionProblem;
 using sam_mm::attention::Window;
 
-bool has_avx2() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#else
-  return false;
-#endif
-}
-
-bool has_avx512() {
-#if defined(__x86_64__)
-  return has_avx2() && __builtin_cpu_supports("avx512f");
-#else
-  return false;
-#endif
-}
-
 // The kernel of that name, or the best one; NULL when this processor or this build has none.
 const AttentionKernel *choose_kernel(const char *name) {
   using namespace sam_mm::attention;
   const AttentionKernel *const kernels[] = {
-      has_avx512() ? avx512_kernel() : nullptr,
-      has_avx2() ? avx2_kernel() : nullptr,
+      sam_mm::has_avx512() ? avx512_kernel() : nullptr,
+      sam_mm::has_avx2() ? avx2_kernel() : nullptr,
       portable_kernel(),
   };
   for (const AttentionKernel *kernel : kernels) {

@@ -5,14 +5,22 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::Result;
 use crate::image_encoder_vit::composed::Composed;
-use crate::nn::{PackedLinear, Weights};
+use crate::nn::{LayerNorm, PackedLinear, Weights, normed_layers};
+use crate::shim::kernels::max_pool_2x2;
 use crate::shim::{AttentionInput, attend, has_attention_kernel};
 
-/// Attention of a block.
+/// ε of the layer norms.
+pub const EPS: f64 = 1e-6;
+
+/// Attention of a block, with the norm before it.
 pub struct MultiScaleAttention {
+    norm: LayerNorm,
     q: PackedLinear,
     kv: PackedLinear,
     proj: PackedLinear,
+    /// What the residual is projected by where a stage starts: it is of the normed map there.
+    residual: Option<PackedLinear>,
+    kind: Kind,
     core: Core,
     heads: i64,
     window: i64,
@@ -32,11 +40,12 @@ enum Core {
 }
 
 impl MultiScaleAttention {
-    /// Loads the attention of a block.
+    /// Loads the attention of the block whose weights these are.
     ///
     /// # Errors
     /// When a tensor is missing or misshaped.
-    pub fn load(weights: &Weights, block: &HieraBlockConfig, rows: i64) -> Result<Self> {
+    pub fn load(of_block: &Weights, block: &HieraBlockConfig, rows: i64) -> Result<Self> {
+        let weights = &of_block.sub("attn");
         let (dim, width) = (block.dim as i64, block.dim_out as i64);
         let (heads, window) = (block.num_heads as i64, block.window_size as i64);
         let pool = if block.pools_queries { 2 } else { 1 };
@@ -45,7 +54,7 @@ impl MultiScaleAttention {
         let bias = qkv.tensor("bias", &[3 * width])?;
         let part = |first, count| -> Result<PackedLinear> {
             let bias = bias.f_narrow(0, first, count)?;
-            PackedLinear::new(weight.f_narrow(0, first, count)?, Some(bias), rows)
+            PackedLinear::tiled(weight.f_narrow(0, first, count)?, bias, rows)
         };
         // Windows are padded after the norm, and a token of zeros projects to the bias.
         let padding = bias
@@ -58,10 +67,17 @@ impl MultiScaleAttention {
             let composed = Composed::new(None, padding, window, weights.kind())?;
             Core::Composed(composed.with_query_pool(pool))
         };
+        let residual = match block.pools_queries {
+            true => Some(PackedLinear::load_tiled(&of_block.sub("proj"), dim, width, rows)?),
+            false => None,
+        };
         Ok(Self {
+            norm: LayerNorm::load_fp32(&of_block.sub("norm1"), dim, EPS)?,
             q: part(0, width)?,
             kv: part(width, 2 * width)?,
-            proj: PackedLinear::load(&weights.sub("proj"), width, width, rows)?,
+            proj: PackedLinear::load_tiled(&weights.sub("proj"), width, width, rows)?,
+            residual,
+            kind: weights.kind(),
             core,
             heads,
             window,
@@ -69,24 +85,86 @@ impl MultiScaleAttention {
         })
     }
 
-    /// Keys and values `(H, W, 2·C)` of a normed map `(H, W, dim)`.
+    /// Keys and values `(H, W, 2·C)` of a map `(H, W, dim)`.
     ///
     /// # Errors
     /// When memory runs out or libtorch fails.
-    pub fn keys_values(&self, normed: &Tensor) -> Result<Tensor> {
-        self.kv.forward(normed)
+    pub fn keys_values(&self, map: &Tensor) -> Result<Tensor> {
+        let [keys_values] = normed_layers(&self.norm, [&self.kv], map, self.kind)?;
+        Ok(keys_values)
     }
 
-    /// Attends with the tokens of `normed (rows, W, dim)`, whose pooled queries are the rows of their map from `first_row`
-    /// on, to `keys_values (H, W, 2·C)`, and returns `(rows / pool, W / pool, C)`.
+    /// Attends with the tokens of `part (rows, W, dim)` among themselves, or to the keys and values of a whole map
+    /// `(H, W, 2·C)`; the pooled queries are rows of their map from `first_row` on. What comes of it is added to
+    /// `target (rows / pool, W / pool, C)`, which is the part itself or, where queries are pooled, first gets its residual.
     ///
     /// # Errors
     /// When memory runs out or libtorch fails.
-    pub fn forward(&self, normed: &Tensor, first_row: i64, keys_values: &Tensor) -> Result<Tensor> {
-        let mut queries = self.q.forward(normed)?;
+    pub fn forward(
+        &self,
+        part: &Tensor,
+        first_row: i64,
+        of_all: Option<&Tensor>,
+        target: &Tensor,
+    ) -> Result<()> {
+        let made = self.project(part, of_all.is_none())?;
+        if let Some(residual) = made.residual {
+            pool_to(&residual, target)?;
+        }
+        let mut queries = made.queries;
         if self.pool > 1 {
             queries = max_pool(&queries)?;
         }
+        let attended = match (of_all, &made.keys_values) {
+            (Some(keys_values), _) => self.attend(queries, first_row, keys_values)?,
+            (None, Some(keys_values)) => self.attend(queries, 0, keys_values)?,
+            (None, None) => unreachable!("without those of all there are the part's own"),
+        };
+        self.proj.add_to(target, &attended)
+    }
+
+    /// What layers make of the norm of a part.
+    fn project(&self, part: &Tensor, with_keys_values: bool) -> Result<Projected> {
+        let (norm, kind) = (&self.norm, self.kind);
+        Ok(match (with_keys_values, &self.residual) {
+            (true, Some(residual)) => {
+                let [queries, keys_values, residual] =
+                    normed_layers(norm, [&self.q, &self.kv, residual], part, kind)?;
+                Projected {
+                    queries,
+                    keys_values: Some(keys_values),
+                    residual: Some(residual),
+                }
+            }
+            (true, None) => {
+                let [queries, keys_values] = normed_layers(norm, [&self.q, &self.kv], part, kind)?;
+                Projected {
+                    queries,
+                    keys_values: Some(keys_values),
+                    residual: None,
+                }
+            }
+            (false, Some(residual)) => {
+                let [queries, residual] = normed_layers(norm, [&self.q, residual], part, kind)?;
+                Projected {
+                    queries,
+                    keys_values: None,
+                    residual: Some(residual),
+                }
+            }
+            (false, None) => {
+                let [queries] = normed_layers(norm, [&self.q], part, kind)?;
+                Projected {
+                    queries,
+                    keys_values: None,
+                    residual: None,
+                }
+            }
+        })
+    }
+
+    /// `queries (rows, W / pool, C)` to what they attend to, of the same shape.
+    fn attend(&self, queries: Tensor, first_row: i64, keys_values: &Tensor) -> Result<Tensor> {
         let (rows, width, _) = queries.size3()?;
         let queries = queries.f_view([rows, width, self.heads, -1])?;
         let (h, w, _) = keys_values.size3()?;
@@ -108,26 +186,38 @@ impl MultiScaleAttention {
             Core::Composed(composed) => composed.attend(&queries, first_row, &keys_values)?,
         })
     }
+}
 
-    /// Projects what was attended to, `(rows, W, C)` to the same.
-    ///
-    /// # Errors
-    /// When memory runs out or libtorch fails.
-    pub fn project(&self, attended: &Tensor) -> Result<Tensor> {
-        self.proj.forward(attended)
-    }
+/// What is made of the norm of a part `(rows, W, dim)`.
+struct Projected {
+    /// `(rows, W, C)`
+    queries: Tensor,
+    /// `(rows, W, 2·C)`
+    keys_values: Option<Tensor>,
+    /// `(rows, W, C)`, before it is pooled.
+    residual: Option<Tensor>,
 }
 
 /// The greatest of every 2×2 cells of a map `(H, W, C)` with even sides, `(H/2, W/2, C)`.
-///
-/// # Errors
-/// When a side is odd or memory runs out.
-pub fn max_pool(map: &Tensor) -> Result<Tensor> {
+fn max_pool(map: &Tensor) -> Result<Tensor> {
     let (h, w, c) = map.size3()?;
+    let out = Tensor::f_empty([h / 2, w / 2, c], (map.f_kind()?, map.device()))?;
+    pool_to(map, &out)?;
+    Ok(out)
+}
+
+/// As [`max_pool`], to an output that is there.
+fn pool_to(map: &Tensor, out: &Tensor) -> Result<()> {
+    let (h, w, c) = map.size3()?;
+    if max_pool_2x2(map, out).is_some() {
+        return Ok(());
+    }
     let rows = map.f_view([h / 2, 2, w * c])?;
     let rows = rows.f_select(1, 0)?.f_maximum(&rows.f_select(1, 1)?)?;
     let columns = rows.f_view([h / 2, w / 2, 2, c])?;
-    Ok(columns
+    let greatest = columns
         .f_select(2, 0)?
-        .f_maximum(&columns.f_select(2, 1)?)?)
+        .f_maximum(&columns.f_select(2, 1)?)?;
+    out.f_view_as(out)?.f_copy_(&greatest)?;
+    Ok(())
 }

@@ -6,6 +6,7 @@ use sam_mm_checkpoint::{HieraBlockConfig, Sam2Config};
 use super::kernel::{BLOCK, LANES, PANEL, TILE};
 use super::{AttentionBy, derived_weights_of_decoder, layer_by_layer};
 use crate::hiera::{Parts, PatchEmbed};
+use crate::shim::tiled_linear::TiledLayer;
 
 /// Bytes that a change of precision takes in passing: a block of the trunk, or the decoder, is there twice, and a tensor of
 /// it once more while it is read.
@@ -65,8 +66,13 @@ pub fn encode_sam2(
             _ => wide * map(block.resolution / pool, block.dim_out),
         };
         let tokens = parts.mlp_rows() * block.resolution / pool;
-        let mlp =
-            tokens * (2 * block.dim_out + block.mlp_dim) + converted(wide * tokens * block.dim_out);
+        let mlp = match tiles(block, by, wide) {
+            Some(threads) => threads * tile(block.dim_out + block.mlp_dim),
+            None => {
+                let widths = 2 * block.dim_out + block.mlp_dim;
+                tokens * widths + converted(wide * tokens * block.dim_out)
+            }
+        };
         source + target + attend(block, &parts, by, wide).max(mlp)
     });
     // A level before and after it is brought into the order of cells.
@@ -93,12 +99,16 @@ fn attend(block: &HieraBlockConfig, parts: &Parts, by: AttentionBy, wide: usize)
     } else {
         tokens
     };
-    // Normed tokens, keys and values, queries and what is attended to.
-    let mut elements =
-        tokens * block.dim + 2 * of_keys * width + tokens * width + tokens * width / area;
+    // Keys and values, queries and what is attended to.
+    let mut elements = 2 * of_keys * width + tokens * width + tokens * width / area;
+    // Normed tokens.
+    elements += match tiles(block, by, wide) {
+        Some(threads) => threads * tile(block.dim),
+        None => tokens * block.dim,
+    };
     if area > 1 {
-        // While queries are pooled, half of them and a quarter.
-        elements += tokens * width / 2;
+        // The residual, or later the queries before they are pooled.
+        elements += tokens * width;
     }
     let fp32 = 2 * of_keys * width + 2 * tokens * width / area;
     if wide > 1 {
@@ -123,6 +133,20 @@ fn attend(block: &HieraBlockConfig, parts: &Parts, by: AttentionBy, wide: usize)
             elements + scores + 4 * padded * width
         }
     }
+}
+
+/// How many threads work on a block's linear layers in tiles (`shim/tiled_linear/`); `None`: oneDNN and libtorch make them.
+fn tiles(block: &HieraBlockConfig, by: AttentionBy, wide: usize) -> Option<usize> {
+    let fit = [block.dim, block.dim_out, block.mlp_dim].map(|width| TiledLayer::takes(width as i64));
+    match by {
+        AttentionBy::Kernel { threads } if wide == 1 && fit == [true; 3] => Some(threads),
+        _ => None,
+    }
+}
+
+/// A tile of rows, each with a gap after every layer (`shim/tiled_linear/kernel.inc`).
+fn tile(widths: usize) -> usize {
+    TILE * (widths + 2 * 16)
 }
 
 /// What a thread of the kernel holds: a head's keys and values, and a tile of queries with their scores

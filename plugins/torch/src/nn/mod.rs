@@ -14,5 +14,5 @@ pub use conv::Conv2d;
 pub use linear::Linear;
 pub use neck::Neck;
 pub use norm::LayerNorm;
-pub use packed_linear::PackedLinear;
+pub use packed_linear::{NormedMlp, PackedLinear, normed_layers};
 pub use weights::Weights;

@@ -5,6 +5,7 @@ use tch::Tensor;
 use crate::error::Result;
 use crate::nn::Weights;
 use crate::shim::kernels::NormOf;
+use crate::shim::tiled_linear::TiledNorm;
 
 /// `LayerNorm` over the last axis; with the channels last, `LayerNorm2d` too. Statistics are in fp32 whatever the
 /// type of the input.
@@ -81,6 +82,15 @@ impl LayerNorm {
         let y = self.forward(x)?;
         let sum = y.f_add(added)?;
         Ok((y, sum))
+    }
+
+    /// The norm as a tiled layer wants it.
+    pub(super) fn tiled(&self) -> TiledNorm<'_> {
+        TiledNorm {
+            weight: &self.weight,
+            bias: &self.bias,
+            eps: self.eps,
+        }
     }
 
     fn kernel(&self) -> NormOf<'_> {

@@ -1,19 +1,21 @@
 //! A linear layer for inputs of thousands of rows.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::error::Result;
-use crate::nn::Weights;
+use crate::nn::{LayerNorm, Weights};
 use crate::shim::PackedWeight;
+use crate::shim::tiled_linear::{self, Then, TiledLayer};
 
 /// `y = x Wᵀ + b` with the weight in the layout that the device multiplies fastest, and in that alone: on a CPU packed by
-/// oneDNN (1.7 times as fast with AVX-512, and the GELU costs nothing), elsewhere as it is.
+/// oneDNN (1.7 times as fast with AVX-512, and the GELU costs nothing) or for tiles, elsewhere as it is.
 pub struct PackedLinear {
     weight: Weight,
     bias: Option<Tensor>,
 }
 
 enum Weight {
+    Tiled(TiledLayer),
     Packed(PackedWeight),
     Plain(Tensor),
 }
@@ -31,6 +33,21 @@ impl PackedLinear {
         Ok(Self { weight, bias })
     }
 
+    /// As [`new`](Self::new), in tiles where the processor has a kernel for them: the norm before the layer and the sum after
+    /// it then cost no pass over memory.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn tiled(weight: Tensor, bias: Tensor, rows: i64) -> Result<Self> {
+        match TiledLayer::pack(&weight, &bias, None)? {
+            Some(layer) => Ok(Self {
+                weight: Weight::Tiled(layer),
+                bias: None,
+            }),
+            None => Self::new(weight, Some(bias), rows),
+        }
+    }
+
     /// Loads `weight` and `bias`.
     ///
     /// # Errors
@@ -40,12 +57,22 @@ impl PackedLinear {
         Self::new(weight, Some(weights.tensor("bias", &[outputs])?), rows)
     }
 
+    /// Loads `weight` and `bias` as [`tiled`](Self::tiled).
+    ///
+    /// # Errors
+    /// When a tensor is missing or misshaped.
+    pub fn load_tiled(weights: &Weights, inputs: i64, outputs: i64, rows: i64) -> Result<Self> {
+        let weight = weights.tensor("weight", &[outputs, inputs])?;
+        Self::tiled(weight, weights.tensor("bias", &[outputs])?, rows)
+    }
+
     /// `(…, inputs)` to `(…, outputs)`.
     ///
     /// # Errors
     /// When libtorch fails.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         Ok(match &self.weight {
+            Weight::Tiled(layer) => made(layer, x, Then::Nothing)?,
             Weight::Packed(weight) => weight.linear(x, self.bias.as_ref(), false)?,
             Weight::Plain(weight) => x.f_linear(weight, self.bias.as_ref())?,
         })
@@ -57,8 +84,116 @@ impl PackedLinear {
     /// When libtorch fails.
     pub fn forward_gelu(&self, x: &Tensor) -> Result<Tensor> {
         Ok(match &self.weight {
+            Weight::Tiled(layer) => made(layer, x, Then::Gelu)?,
             Weight::Packed(weight) => weight.linear(x, self.bias.as_ref(), true)?,
             Weight::Plain(weight) => x.f_linear(weight, self.bias.as_ref())?.f_gelu_("none")?,
         })
+    }
+
+    /// Adds what [`forward`](Self::forward) gives to `sum (…, outputs)`.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn add_to(&self, sum: &Tensor, x: &Tensor) -> Result<()> {
+        match &self.weight {
+            Weight::Tiled(layer) => layer.run(None, x, sum, Then::Sum)?,
+            _ => {
+                // The view is another handle on the same elements.
+                let _ = sum.f_view_as(sum)?.f_add_(&self.forward(x)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn as_tiled(&self) -> Option<&TiledLayer> {
+        match &self.weight {
+            Weight::Tiled(layer) => Some(layer),
+            _ => None,
+        }
+    }
+}
+
+fn made(layer: &TiledLayer, x: &Tensor, then: Then) -> Result<Tensor> {
+    let out = rows_of(x, layer.outputs())?;
+    layer.run(None, x, &out, then)?;
+    Ok(out)
+}
+
+/// Room for as many rows as `x` has, of that width.
+fn rows_of(x: &Tensor, width: i64) -> Result<Tensor> {
+    let mut size = x.size();
+    if let Some(last) = size.last_mut() {
+        *last = width;
+    }
+    Ok(Tensor::f_empty(&size, (Kind::Float, x.device()))?)
+}
+
+/// Up to three layers of the norm of `x (…, inputs)`, fp32, in the type of the weights, which is `kind`.
+///
+/// # Errors
+/// When libtorch fails.
+pub fn normed_layers<const N: usize>(
+    norm: &LayerNorm,
+    layers: [&PackedLinear; N],
+    x: &Tensor,
+    kind: Kind,
+) -> Result<[Tensor; N]> {
+    let made = match all(layers.map(PackedLinear::as_tiled)) {
+        Some(tiled) => {
+            let outputs = tiled.iter().map(|layer| rows_of(x, layer.outputs()));
+            let outputs = outputs.collect::<Result<Vec<_>>>()?;
+            let out: Vec<_> = outputs.iter().collect();
+            tiled_linear::run_all(Some(norm.tiled()), &tiled, x, &out, Then::Nothing)?;
+            outputs
+        }
+        None => {
+            let normed = norm.forward(x)?.f_to_kind(kind)?;
+            let made = layers.iter().map(|layer| layer.forward(&normed));
+            made.collect::<Result<Vec<_>>>()?
+        }
+    };
+    Ok(made.try_into().unwrap_or_else(|_| unreachable!("as many as there are layers")))
+}
+
+fn all<const N: usize>(layers: [Option<&TiledLayer>; N]) -> Option<Vec<&TiledLayer>> {
+    layers.into_iter().collect()
+}
+
+/// An MLP of two layers with the exact GELU between them, and the norm before it.
+pub struct NormedMlp {
+    norm: LayerNorm,
+    fc1: PackedLinear,
+    fc2: PackedLinear,
+    kind: Kind,
+}
+
+impl NormedMlp {
+    /// Of its norm and its layers, whose weights are of `kind`.
+    pub fn new(norm: LayerNorm, fc1: PackedLinear, fc2: PackedLinear, kind: Kind) -> Self {
+        Self {
+            norm,
+            fc1,
+            fc2,
+            kind,
+        }
+    }
+
+    /// Whether the hidden layer is never in memory as a whole, however many rows there are.
+    pub fn is_tiled(&self) -> bool {
+        self.fc1.as_tiled().is_some() && self.fc2.as_tiled().is_some()
+    }
+
+    /// Adds the MLP of `x (…, width)`, fp32, to it.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn add_to(&self, x: &Tensor) -> Result<()> {
+        if let (Some(fc1), Some(fc2)) = (self.fc1.as_tiled(), self.fc2.as_tiled()) {
+            return Ok(tiled_linear::mlp(Some(self.norm.tiled()), fc1, fc2, x)?);
+        }
+        let normed = self.norm.forward(x)?.f_to_kind(self.kind)?;
+        let hidden = self.fc1.forward_gelu(&normed)?;
+        drop(normed);
+        self.fc2.add_to(x, &hidden)
     }
 }

@@ -54,6 +54,20 @@ pub struct LayerNorm {
 }
 
 #[repr(C)]
+pub struct TiledLayer {
+    pub packed: *const C_tensor,
+    pub bias: *const C_tensor,
+    pub inputs: i64,
+}
+
+#[repr(C)]
+pub struct TiledNorm {
+    pub weight: *const C_tensor,
+    pub bias: *const C_tensor,
+    pub eps: f32,
+}
+
+#[repr(C)]
 pub struct Depthwise {
     pub channels: i64,
     pub weight: *const f32,
@@ -110,6 +124,15 @@ unsafe extern "C" {
         threads: i32,
     );
 
+    pub fn sam_mm_torch_max_pool_2x2(
+        input: *const f32,
+        height: i64,
+        width: i64,
+        channels: i64,
+        output: *mut f32,
+        threads: i32,
+    );
+
     pub fn sam_mm_torch_take_failed_allocation(out: *mut FailedAllocation) -> i32;
 
     pub fn sam_mm_torch_scope_enter(error: *mut Error) -> *mut c_void;
@@ -155,6 +178,33 @@ unsafe extern "C" {
         bias: *const C_tensor,
         gelu: i32,
         out: *mut *mut C_tensor,
+        error: *mut Error,
+    ) -> i32;
+
+    pub fn sam_mm_torch_tiled_linear_has_kernel(kernel: *const c_char) -> i32;
+    pub fn sam_mm_torch_tiled_linear_width_unit(kernel: *const c_char) -> i64;
+    pub fn sam_mm_torch_tiled_linear_pack(
+        weight: *const C_tensor,
+        kernel: *const c_char,
+        out: *mut *mut C_tensor,
+        error: *mut Error,
+    ) -> i32;
+    pub fn sam_mm_torch_tiled_linear(
+        x: *const C_tensor,
+        norm: *const TiledNorm,
+        count: i64,
+        layers: *const TiledLayer,
+        out: *const *const C_tensor,
+        then: i32,
+        kernel: *const c_char,
+        error: *mut Error,
+    ) -> i32;
+    pub fn sam_mm_torch_tiled_mlp(
+        x: *const C_tensor,
+        norm: *const TiledNorm,
+        fc1: *const TiledLayer,
+        fc2: *const TiledLayer,
+        kernel: *const c_char,
         error: *mut Error,
     ) -> i32;
 }

@@ -213,3 +213,19 @@ pub fn gelu_products(
     }
     Some(())
 }
+
+/// The greatest of every 2×2 cells of a map `(H, W, C)` with even sides, to `out (H/2, W/2, C)`.
+pub fn max_pool_2x2(map: &Tensor, out: &Tensor) -> Option<()> {
+    let (height, width, channels) = map.size3().ok()?;
+    let (input, output) = (values(map)?, values(out)?);
+    let fits = height % 2 == 0 && width % 2 == 0;
+    if !fits || out.size() != [height / 2, width / 2, channels] {
+        return None;
+    }
+    // SAFETY: the sizes are those of the tensors, which are dense fp32 on the CPU and live through the call; the caller lends
+    // `out` for writing.
+    unsafe {
+        ffi::sam_mm_torch_max_pool_2x2(input, height, width, channels, output, threads());
+    }
+    Some(())
+}

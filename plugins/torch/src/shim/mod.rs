@@ -7,6 +7,7 @@ pub mod kernels;
 mod linear;
 mod memory;
 mod runtime;
+pub mod tiled_linear;
 
 pub use attention::{AttentionInput, attend, has_attention_kernel};
 pub use failure::{Failure, FailureKind};

@@ -1,0 +1,154 @@
+// Linear layers in tiles: checks the tensors, picks the kernel of this processor, shares the rows among threads.
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "../failure.h"
+#include "../parallel.h"
+#include "../processor.h"
+#include "../shim.h"
+#include "kernel.h"
+
+namespace {
+
+using sam_mm::guarded;
+using namespace sam_mm::tiled_linear;
+
+// The kernel of that name, or the best one; NULL when this processor or this build has none.
+const LinearKernel *choose_kernel(const char *name) {
+  const LinearKernel *const kernels[] = {
+      sam_mm::has_avx512() ? avx512_kernel() : nullptr,
+      sam_mm::has_avx2() ? avx2_kernel() : nullptr,
+  };
+  for (const LinearKernel *kernel : kernels) {
+    if (kernel && (name == nullptr || std::strcmp(kernel->name, name) == 0)) return kernel;
+  }
+  return nullptr;
+}
+
+const LinearKernel &kernel_named(const char *name) {
+  const LinearKernel *kernel = choose_kernel(name);
+  TORCH_CHECK(kernel, "tiled linear layers: this processor has no kernel ", name ? name : "");
+  return *kernel;
+}
+
+bool is_dense(const at::Tensor &tensor) {
+  return tensor.device().is_cpu() && tensor.scalar_type() == at::kFloat && tensor.is_contiguous();
+}
+
+// The values of a dense tensor with that many elements.
+float *values(const at::Tensor *tensor, int64_t count, const char *what) {
+  TORCH_CHECK(is_dense(*tensor) && tensor->numel() == count, "tiled linear layers: ", what,
+              " must be a contiguous float tensor of ", count, " elements on the CPU, and is ", tensor->scalar_type(), " ",
+              tensor->sizes());
+  return tensor->mutable_data_ptr<float>();
+}
+
+Layer layer_of(const LinearKernel &kernel, const sam_mm_torch_tiled_layer &given, const char *what) {
+  const int64_t outputs = given.bias->numel();
+  TORCH_CHECK(outputs % kernel.width_unit == 0 && given.inputs % kernel.width_unit == 0, "tiled linear layers: ", what,
+              " has ", given.inputs, " inputs and ", outputs, " outputs, which must be multiples of ", kernel.width_unit);
+  const auto packed = static_cast<int64_t>(kernel.packed_floats(outputs, given.inputs));
+  return {values(given.packed, packed, what), values(given.bias, outputs, "a bias"), given.inputs, outputs};
+}
+
+Norm norm_of(const sam_mm_torch_tiled_norm *given, int64_t width) {
+  if (!given) return {nullptr, nullptr, 0.0f};
+  return {values(given->weight, width, "the weight of a norm"), values(given->bias, width, "the bias of a norm"),
+          given->eps};
+}
+
+// Runs `tile(first, last, scratch)` on all rows: as many tiles for every thread, none larger than the kernel takes.
+template <class Tile>
+void on_tiles(const LinearKernel &kernel, int64_t rows, size_t scratch_floats, const Tile &tile) {
+  const int64_t threads = at::get_num_threads();
+  const int64_t units = (rows + kernel.row_unit - 1) / kernel.row_unit;
+  const int64_t most_units = kernel.tile_rows / kernel.row_unit;
+  int64_t tiles = (units + most_units - 1) / most_units;
+  tiles = std::min((tiles + threads - 1) / threads * threads, units);
+  const auto each = static_cast<int64_t>((scratch_floats + 15) / 16 * 16);
+  at::Tensor scratch = at::empty({each * threads}, at::kFloat);
+  float *const base = scratch.mutable_data_ptr<float>();
+  sam_mm::in_pieces(tiles, [&](int64_t index, int64_t thread) {
+    const int64_t first = units * index / tiles * kernel.row_unit;
+    const int64_t last = std::min(units * (index + 1) / tiles * kernel.row_unit, rows);
+    tile(first, last, base + each * thread);
+  });
+}
+
+}  // namespace
+
+extern "C" {
+
+int32_t sam_mm_torch_tiled_linear_has_kernel(const char *name) { return choose_kernel(name) != nullptr; }
+
+int64_t sam_mm_torch_tiled_linear_width_unit(const char *name) {
+  const LinearKernel *kernel = choose_kernel(name);
+  return kernel ? kernel->width_unit : 0;
+}
+
+int32_t sam_mm_torch_tiled_linear_pack(const at::Tensor *weight, const char *kernel_name, at::Tensor **out,
+                                       sam_mm_torch_error *error) {
+  return guarded(error, [&] {
+    const LinearKernel &kernel = kernel_named(kernel_name);
+    TORCH_CHECK(weight->dim() == 2, "tiled linear layers: a weight has two axes, not ", weight->sizes());
+    const int64_t outputs = weight->size(0), inputs = weight->size(1);
+    const float *from = values(weight, outputs * inputs, "a weight");
+    at::Tensor packed = at::empty({static_cast<int64_t>(kernel.packed_floats(outputs, inputs))}, at::kFloat);
+    kernel.pack(from, outputs, inputs, packed.mutable_data_ptr<float>());
+    *out = new at::Tensor(std::move(packed));
+  });
+}
+
+int32_t sam_mm_torch_tiled_linear(const at::Tensor *x, const sam_mm_torch_tiled_norm *norm, int64_t count,
+                                  const sam_mm_torch_tiled_layer *layers, const at::Tensor *const *out, int32_t then,
+                                  const char *kernel_name, sam_mm_torch_error *error) {
+  return guarded(error, [&] {
+    const LinearKernel &kernel = kernel_named(kernel_name);
+    TORCH_CHECK(count > 0 && count <= MOST_LAYERS, "tiled linear layers: 1 to ", MOST_LAYERS, " at a time, not ", count);
+    const int64_t width = layers[0].inputs;
+    TORCH_CHECK(width > 0 && x->dim() > 0 && x->size(-1) == width, "tiled linear layers: rows of ", width,
+                " values are needed, not ", x->sizes());
+    const int64_t rows = x->numel() / width;
+    LinearProblem problem;
+    problem.x = values(x, rows * width, "the input");
+    problem.norm = norm_of(norm, width);
+    problem.count = count;
+    for (int64_t l = 0; l < count; l++) {
+      TORCH_CHECK(layers[l].inputs == width, "tiled linear layers: of the same rows, but ", width, " and ",
+                  layers[l].inputs, " inputs");
+      problem.layers[l] = layer_of(kernel, layers[l], "a weight");
+      problem.out[l] = values(out[l], rows * problem.layers[l].outputs, "an output");
+    }
+    problem.then = static_cast<Then>(then);
+    on_tiles(kernel, rows, kernel.linear_floats(problem), [&](int64_t first, int64_t last, float *scratch) {
+      kernel.linear(problem, first, last, scratch);
+    });
+  });
+}
+
+int32_t sam_mm_torch_tiled_mlp(const at::Tensor *x, const sam_mm_torch_tiled_norm *norm,
+                               const sam_mm_torch_tiled_layer *fc1, const sam_mm_torch_tiled_layer *fc2,
+                               const char *kernel_name, sam_mm_torch_error *error) {
+  return guarded(error, [&] {
+    const LinearKernel &kernel = kernel_named(kernel_name);
+    MlpProblem problem;
+    problem.fc1 = layer_of(kernel, *fc1, "the first weight");
+    problem.fc2 = layer_of(kernel, *fc2, "the second weight");
+    const int64_t width = problem.fc1.inputs;
+    TORCH_CHECK(problem.fc2.inputs == problem.fc1.outputs && problem.fc2.outputs == width && x->dim() > 0 &&
+                    x->size(-1) == width,
+                "tiled linear layers: an MLP from ", width, " over ", problem.fc1.outputs, " to ", problem.fc2.outputs,
+                " does not fit rows ", x->sizes());
+    const int64_t rows = x->numel() / width;
+    problem.x = values(x, rows * width, "the input");
+    problem.norm = norm_of(norm, width);
+    on_tiles(kernel, rows, kernel.mlp_floats(problem), [&](int64_t first, int64_t last, float *scratch) {
+      kernel.mlp(problem, first, last, scratch);
+    });
+  });
+}
+
+}  // extern "C"
