@@ -72,7 +72,10 @@ impl Norm {
 
     /// In fp64.
     fn of(&self, x: &Tensor) -> Tensor {
-        let (weight, bias) = (self.weight.to_kind(Kind::Double), self.bias.to_kind(Kind::Double));
+        let (weight, bias) = (
+            self.weight.to_kind(Kind::Double),
+            self.bias.to_kind(Kind::Double),
+        );
         x.to_kind(Kind::Double)
             .layer_norm(self.weight.size(), Some(weight), Some(bias), EPS, false)
     }
@@ -140,7 +143,9 @@ fn several_layers_share_their_norm() {
         let layers = [32, 192, 96].map(|outputs| Layer::random(96, outputs));
         let packed = layers.each_ref().map(|layer| layer.pack(kernel));
         let x = random(&[7, 30, 96]);
-        let out = packed.each_ref().map(|layer| random(&[7, 30, layer.outputs()]));
+        let out = packed
+            .each_ref()
+            .map(|layer| random(&[7, 30, layer.outputs()]));
         run_all(
             Some(norm.tiled()),
             &packed.each_ref(),
@@ -161,7 +166,10 @@ fn an_mlp_adds_to_its_input() {
     for kernel in kernels() {
         for (rows, width) in [(5, 32), (100, 96), (49, 288), (300, 112)] {
             let norm = Norm::random(width);
-            let (fc1, fc2) = (Layer::random(width, 4 * width), Layer::random(4 * width, width));
+            let (fc1, fc2) = (
+                Layer::random(width, 4 * width),
+                Layer::random(4 * width, width),
+            );
             let x = random(&[rows, width]);
             let hidden = fc1.of(&norm.of(&x)).gelu("none");
             let expected = fc2.of(&hidden) + &x;
@@ -187,7 +195,11 @@ fn a_row_is_the_same_wherever_it_is() {
             let some = random(&[count, 96]);
             let part = x.narrow(0, first, count);
             packed.run(None, &part, &some, Then::Nothing).unwrap();
-            assert_eq!(some, all.narrow(0, first, count), "{kernel:?} {first} {count}");
+            assert_eq!(
+                some,
+                all.narrow(0, first, count),
+                "{kernel:?} {first} {count}"
+            );
         }
     }
 }

@@ -68,7 +68,12 @@ impl MultiScaleAttention {
             Core::Composed(composed.with_query_pool(pool))
         };
         let residual = match block.pools_queries {
-            true => Some(PackedLinear::load_tiled(&of_block.sub("proj"), dim, width, rows)?),
+            true => Some(PackedLinear::load_tiled(
+                &of_block.sub("proj"),
+                dim,
+                width,
+                rows,
+            )?),
             false => None,
         };
         Ok(Self {

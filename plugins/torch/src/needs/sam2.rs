@@ -67,7 +67,7 @@ pub fn encode_sam2(
         };
         let tokens = parts.mlp_rows() * block.resolution / pool;
         let mlp = match tiles(block, by, wide) {
-            Some(threads) => threads * tile(block.dim_out + block.mlp_dim),
+            Some(threads) => threads * tile(block.dim_out + block.mlp_dim.min(DEPTH)),
             None => {
                 let widths = 2 * block.dim_out + block.mlp_dim;
                 tokens * widths + converted(wide * tokens * block.dim_out)
@@ -103,7 +103,7 @@ fn attend(block: &HieraBlockConfig, parts: &Parts, by: AttentionBy, wide: usize)
     let mut elements = 2 * of_keys * width + tokens * width + tokens * width / area;
     // Normed tokens.
     elements += match tiles(block, by, wide) {
-        Some(threads) => threads * tile(block.dim),
+        Some(threads) => threads * tile(block.dim.max(width)),
         None => tokens * block.dim,
     };
     if area > 1 {
@@ -137,16 +137,22 @@ fn attend(block: &HieraBlockConfig, parts: &Parts, by: AttentionBy, wide: usize)
 
 /// How many threads work on a block's linear layers in tiles (`shim/tiled_linear/`); `None`: oneDNN and libtorch make them.
 fn tiles(block: &HieraBlockConfig, by: AttentionBy, wide: usize) -> Option<usize> {
-    let fit = [block.dim, block.dim_out, block.mlp_dim].map(|width| TiledLayer::takes(width as i64));
+    let fit =
+        [block.dim, block.dim_out, block.mlp_dim].map(|width| TiledLayer::takes(width as i64));
     match by {
         AttentionBy::Kernel { threads } if wide == 1 && fit == [true; 3] => Some(threads),
         _ => None,
     }
 }
 
-/// A tile of rows, each with a gap after every layer (`shim/tiled_linear/kernel.inc`).
+/// Most hidden values of a row that an MLP in tiles makes at a time (`shim/tiled_linear/kernel.inc`), for every instruction
+/// set.
+const DEPTH: usize = 256;
+
+/// A tile of rows, each with a gap after every layer.
 fn tile(widths: usize) -> usize {
-    TILE * (widths + 2 * 16)
+    const GAP: usize = 16;
+    TILE * (widths + 2 * GAP)
 }
 
 /// What a thread of the kernel holds: a head's keys and values, and a tile of queries with their scores

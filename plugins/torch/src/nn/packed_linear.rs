@@ -152,7 +152,9 @@ pub fn normed_layers<const N: usize>(
             made.collect::<Result<Vec<_>>>()?
         }
     };
-    Ok(made.try_into().unwrap_or_else(|_| unreachable!("as many as there are layers")))
+    Ok(made
+        .try_into()
+        .unwrap_or_else(|_| unreachable!("as many as there are layers")))
 }
 
 fn all<const N: usize>(layers: [Option<&TiledLayer>; N]) -> Option<Vec<&TiledLayer>> {
