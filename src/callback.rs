@@ -13,13 +13,13 @@ thread_local! {
 
 /// Refuses what may have to wait for the call that a callback runs in, and thus for itself: opening a backend, loading,
 /// encoding, predicting. Locks that are held while a line or an event is told are taken by these alone, so everything else
-/// may be called. `what` is the beginning of a sentence: `"a model"`.
+/// may be called. `what` is the beginning of a sentence: `"loading a model"`.
 ///
 /// # Errors
 /// From inside a callback.
 pub fn refuse_inside(what: &'static str) -> Result<(), Error> {
     if IN_CALLBACK.get() {
-        let reason = "cannot be had from inside a callback: it might have to wait for the call that the callback runs in";
+        let reason = "is refused from inside a callback: it might have to wait for the call that the callback runs in";
         return Err(Error::invalid_argument(what, reason));
     }
     Ok(())

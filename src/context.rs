@@ -286,7 +286,7 @@ impl Context {
         if let Some(open) = self.runtime.get() {
             return Ok(Arc::clone(open));
         }
-        refuse_inside("a backend")?;
+        refuse_inside("opening a backend")?;
         let turn = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = self.runtime.get() {
             return Ok(Arc::clone(open));

@@ -77,7 +77,7 @@ impl Model {
         precision: Precision,
         orders: &Orders,
     ) -> Result<Self, Error> {
-        refuse_inside("a model")?;
+        refuse_inside("loading a model")?;
         orders.enter(Stage::Loading, 0.0)?;
         let runtime = context.runtime()?;
         orders.enter(Stage::Loading, 0.1)?;

@@ -84,7 +84,7 @@ pub fn predict_checked(
     prompts: &Prompts,
     orders: &Orders,
 ) -> Result<Prediction, Error> {
-    refuse_inside("a prediction")?;
+    refuse_inside("predicting")?;
     check_same_context(model, image)?;
     orders.enter(Stage::Reading, 0.0)?;
     let input = identify(model, image)?;
@@ -177,7 +177,7 @@ pub fn encode_with(
     image: &RegisteredImage,
     orders: &Orders,
 ) -> Result<Encoded, Error> {
-    refuse_inside("an embedding")?;
+    refuse_inside("encoding")?;
     check_same_context(model, image)?;
     orders.enter(Stage::Reading, 0.0)?;
     let input = identify(model, image)?;
@@ -232,7 +232,7 @@ pub(crate) fn decode_once(
     reach: Reach,
     orders: &Orders,
 ) -> Result<Decoded, Error> {
-    refuse_inside("a prediction")?;
+    refuse_inside("predicting")?;
     in_turn(model, image, orders, |turn| {
         let oversight = Oversight::in_turn(orders, turn);
         let objects = (encoded, prompts);

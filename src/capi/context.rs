@@ -145,6 +145,8 @@ pub unsafe extern "C" fn sam_mm_init(
             } else {
                 structs::read(options)?
             };
+            structs::reserved("reserved", given.reserved)?;
+            structs::reserved("reserved_2", given.reserved_2)?;
             let mut options = Options {
                 device: strings::optional("device", given.device)?
                     .unwrap_or("auto")

@@ -432,10 +432,7 @@ unsafe fn convert_mask(
 }
 
 fn scaling_options(given: &sam_mm_display_options) -> Result<ScalingOptions, Error> {
-    if given.reserved != 0 {
-        let reason = format!("is {}; it must be 0", given.reserved);
-        return Err(Error::invalid_argument("reserved", reason));
-    }
+    structs::reserved("reserved", given.reserved)?;
     Ok(ScalingOptions {
         target_size: given.target_size,
         min_size: given.min_size,

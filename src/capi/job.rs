@@ -541,6 +541,7 @@ unsafe fn submit(
         // SAFETY: as promised by the caller.
         false => unsafe { structs::read(options)? },
     };
+    structs::reserved("job_options.reserved", options.reserved)?;
     let made = context.jobs().prepare(context, kind, body);
     let handle = JOBS.insert(Arc::clone(&made))?;
     made.begin_with_callback(told(options.callback, options.user_data, handle));

@@ -103,6 +103,7 @@ pub(super) unsafe fn apply(
     }
     // SAFETY: as promised by the caller.
     let given = unsafe { structs::read(memory)? };
+    structs::reserved("memory.reserved", given.reserved)?;
     let milliseconds = |time: u32| Some(Duration::from_millis(time.into()));
     // SAFETY: as promised by the caller.
     let library =

@@ -74,6 +74,17 @@ pub unsafe fn read<T: CStruct>(source: *const T) -> Result<T, Error> {
     Ok(value)
 }
 
+/// Refuses a field kept for later use that is not 0: a later version of the library would take it for a wish.
+pub fn reserved(name: &'static str, value: u32) -> Result<(), Error> {
+    match value {
+        0 => Ok(()),
+        _ => Err(Error::invalid_argument(
+            name,
+            format!("is {value}; it must be 0, as the struct's init function leaves it"),
+        )),
+    }
+}
+
 /// Writes as much of a struct as the caller's `struct_size` has room for, and leaves that field as it was. What a larger one
 /// has behind is zeroed: fields of a newer header must not seem to have been filled.
 ///

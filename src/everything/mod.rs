@@ -97,7 +97,7 @@ pub fn segment_everything_with(
     orders: &Orders,
     watch: &mut Watch<'_>,
 ) -> Result<Everything, Error> {
-    refuse_inside("a segmentation of everything")?;
+    refuse_inside("segmenting everything")?;
     predictor::check_same_context(model, image)?;
     let settings = Settings::new(options, &model.info(), image.size())?;
     let mut run = Run {

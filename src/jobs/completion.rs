@@ -34,7 +34,7 @@ impl Completion {
     /// # Errors
     /// From inside a callback, which it might have to wait for.
     pub fn set(&self, callback: Option<Callback>) -> Result<bool, Error> {
-        refuse_inside("job callback")?;
+        refuse_inside("changing the callback of a job")?;
         let mut state = self.lock();
         while state.running > 0 {
             state = self

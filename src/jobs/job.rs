@@ -193,7 +193,7 @@ impl Job {
     /// # Errors
     /// From inside a callback.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<JobState, Error> {
-        refuse_inside("the end of a job")?;
+        refuse_inside("waiting for the end of a job")?;
         // A time beyond what the clock counts is for ever.
         let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut phase = self.lock();

@@ -118,7 +118,7 @@ pub enum ConfigError {
         value: f64,
     },
     /// A period of no length would never rest.
-    #[error("monitor_period is 0; it must be longer, or the monitor off")]
+    #[error("monitor_period_ms is 0; it must be longer, or the monitor off")]
     NoPeriod,
     /// The thresholds are the wrong way round.
     #[error(
@@ -551,7 +551,7 @@ mod tests {
                 monitor_period: Some(Duration::ZERO),
                 ..Default::default()
             }),
-            "monitor_period is 0; it must be longer, or the monitor off"
+            "monitor_period_ms is 0; it must be longer, or the monitor off"
         );
     }
 

@@ -63,6 +63,7 @@ static void options_are_checked(void) {
         uint64_t later;
     } newer;
     sam_mm_options options;
+    sam_mm_memory_options memory;
 
     FAILS(sam_mm_init(NULL, NULL, &error), SAM_MM_ERR_INVALID_ARGUMENT, "context is NULL");
     CHECK(sam_mm_options_init(NULL, sizeof options) == SAM_MM_ERR_INVALID_ARGUMENT);
@@ -85,6 +86,17 @@ static void options_are_checked(void) {
     FAILS(sam_mm_init(&options, &context, &error), SAM_MM_ERR_INVALID_ARGUMENT, "99");
     options.log_callback = NULL;
     FAILS(sam_mm_init(&options, &context, &error), SAM_MM_ERR_INVALID_ARGUMENT, "99");
+    options.log_level = SAM_MM_LOG_WARN;
+    options.reserved = 1;
+    FAILS(sam_mm_init(&options, &context, &error), SAM_MM_ERR_INVALID_ARGUMENT, "reserved is 1");
+    options.reserved = 0;
+    options.reserved_2 = 2;
+    FAILS(sam_mm_init(&options, &context, &error), SAM_MM_ERR_INVALID_ARGUMENT, "reserved_2 is 2");
+    options.reserved_2 = 0;
+    CHECK(sam_mm_memory_options_init(&memory, sizeof memory) == SAM_MM_OK);
+    memory.reserved = 3;
+    options.memory = &memory;
+    FAILS(sam_mm_init(&options, &context, &error), SAM_MM_ERR_INVALID_ARGUMENT, "memory.reserved is 3");
 
     CHECK(sam_mm_options_init(&newer.options, sizeof newer) == SAM_MM_OK && newer.later == 0);
     OK(sam_mm_init(&newer.options, &context, &error));

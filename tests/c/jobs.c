@@ -180,6 +180,9 @@ static void a_callback_is_called_once_whenever_it_comes(sam_mm_context *context,
     told t;
     begin(&t);
     CHECK(sam_mm_job_options_init(&options, sizeof options) == SAM_MM_OK);
+    options.reserved = 1;
+    FAILS(sam_mm_job_submit_encode(model, image, &options, &job, &error), SAM_MM_ERR_INVALID_ARGUMENT, "reserved is 1");
+    options.reserved = 0;
     options.callback = ended;
     options.user_data = &t;
     t.model = model;

@@ -149,7 +149,7 @@ static void bad_options_are_refused_with_their_value(void) {
     REFUSED(memory.monitor_device_threshold = -1, "monitor_device_threshold is -1");
     REFUSED((memory.warning_threshold = 0.9, memory.critical_threshold = 0.5), "0.9 is above critical_threshold 0.5");
     REFUSED(memory.growth = 3, "growth is 3");
-    REFUSED((memory.monitor = 1, memory.monitor_period_ms = 0), "monitor_period is 0");
+    REFUSED((memory.monitor = 1, memory.monitor_period_ms = 0), "monitor_period_ms is 0");
     REFUSED(memory.nvml_library = "caf\xe9", "nvml_library is not UTF-8");
     REFUSED(memory.cudart_library = "caf\xe9", "cudart_library is not UTF-8");
     REFUSED(memory.struct_size = 5, "struct_size 5");
