@@ -1,6 +1,7 @@
 //! The system's Python and its package installer.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -231,16 +232,23 @@ fn ensure_tool_packages(python: &Python) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// A tool of `tools/`, ready to run: with the official implementation to import and a release build of sam-mm to load.
-pub fn tool(module: &str, existing: Option<&Path>) -> Result<Command> {
+/// The folders from which PyTorch and the official implementations can be imported, as `PYTHONPATH` has them.
+pub fn official_packages() -> Result<OsString> {
     let python = Python::find()?;
     let torch = libtorch::ensure_python_torch(&python)?;
     let packages = ensure_tool_packages(&python)?;
+    Ok(env::join_paths([packages, torch])?)
+}
+
+/// A tool of `tools/`, ready to run: with the official implementation to import and a release build of sam-mm to load.
+pub fn tool(module: &str, existing: Option<&Path>) -> Result<Command> {
+    let official = official_packages()?;
     let libtorch = libtorch::ensure(existing)?;
     let artifacts = artifacts::build(&libtorch)?;
     let tools = paths::root().join("tools");
-    let search = [tools.clone(), tools.join("goldens"), packages, torch];
-    let mut command = python.command();
+    let mut search = vec![tools.clone(), tools.join("goldens")];
+    search.extend(env::split_paths(&official));
+    let mut command = Python::find()?.command();
     command
         .args(["-m", module])
         .env("PYTHONPATH", env::join_paths(search)?)
