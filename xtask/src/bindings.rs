@@ -111,7 +111,55 @@ impl Session {
                 self.compare(standard)
             });
         }
+        tally.check("pictures of OpenCV go in and its masks come out", || {
+            self.open_cv()
+        });
         Ok(tally)
+    }
+
+    /// The example with OpenCV, on the scene.
+    fn open_cv(&self) -> Result<()> {
+        let program = self.scratch.path().join("opencv_segment");
+        let mut command = Command::new(c_example::cxx_compiler());
+        command
+            .args([
+                "-std=c++17",
+                "-O1",
+                "-Wall",
+                "-Wextra",
+                "-Wpedantic",
+                "-Werror",
+                "-o",
+            ])
+            .arg(&program)
+            .arg(paths::root().join("examples/cpp/opencv_segment.cpp"))
+            .args(c_example::flags_for_tree(self.artifacts.folder()))
+            .args(open_cv_flags()?);
+        process::run(&mut command)?;
+        let shown = self.scratch.path().join("opencv.png");
+        let mut command = Command::new(program);
+        command
+            .arg(shared_cases().with_file_name("scene.ppm"))
+            .arg(&shown)
+            .args(["130.5,92.25", "96,28"])
+            .env("SAM_MM_BACKEND_PATH", &self.artifacts.plugin);
+        self.libtorch.set_for_callers(&mut command);
+        let said = process::output(&mut command)?;
+        ensure!(said.lines().count() == 2, "it said: {said}");
+        for line in said.lines() {
+            // Such as `object 1: score 0.9, 1234 pixels, 1234 of them in the matrix`.
+            let counts: Vec<Option<u64>> = line
+                .split(", ")
+                .skip(1)
+                .map(|part| part.split(' ').next()?.parse().ok())
+                .collect();
+            ensure!(
+                counts.len() == 2 && counts[0] == counts[1] && counts[0] > Some(0),
+                "the matrix does not hold what the library counted: {line}"
+            );
+        }
+        ensure!(shown.is_file(), "it wrote no picture");
+        Ok(())
     }
 
     /// The tests of a package, and its hashes.
@@ -186,6 +234,27 @@ impl Session {
         c_example::compile_sources(&library, &sources, &[&flags[..], &include[..1]].concat())?;
         Ok(library)
     }
+}
+
+/// How to compile with OpenCV: as pkg-config says, or as Debian's packages of its parts are laid out, which bring no file for
+/// pkg-config. Warnings in its headers are its own.
+fn open_cv_flags() -> Result<Vec<String>> {
+    let told = Command::new("pkg-config")
+        .args(["--cflags", "--libs", "opencv4"])
+        .output();
+    if let Some(told) = told.ok().filter(|told| told.status.success()) {
+        let flags = String::from_utf8(told.stdout)?.replace("-I", "-isystem");
+        return Ok(flags.split_whitespace().map(str::to_owned).collect());
+    }
+    let headers = "/usr/include/opencv4";
+    ensure!(
+        Path::new(headers).is_dir(),
+        "OpenCV 4 is missing (Debian, Ubuntu: apt install libopencv-imgcodecs-dev libopencv-imgproc-dev)"
+    );
+    let mut flags = vec!["-isystem".to_owned(), headers.to_owned()];
+    let parts = ["core", "imgproc", "imgcodecs"];
+    flags.extend(parts.map(|part| format!("-lopencv_{part}")));
+    Ok(flags)
 }
 
 fn tests_of<'a>(files: &[&'a str]) -> Vec<&'a str> {

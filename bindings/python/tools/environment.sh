@@ -7,8 +7,11 @@ python=$environment/bin/python
 "$python" -m pip --version >/dev/null 2>&1 || python3 -m venv --clear "$environment"
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_RETRIES=${PIP_RETRIES:-6} PIP_DEFAULT_TIMEOUT=${PIP_DEFAULT_TIMEOUT:-60}
 
-# Installs packages of others. Most of their files are never imported, so none is compiled ahead.
-install() { "$python" -m pip install --quiet --no-compile "$@"; }
+# Installs packages. Most of their files are never imported, so none is compiled ahead. A network may fail for a moment.
+install() {
+    local command=("$python" -m pip install --quiet --no-compile "$@")
+    "${command[@]}" || { sleep 15; "${command[@]}"; }
+}
 
 # Builds the packages in these folders anew and installs them, with nothing that they need.
 install_ours() {
