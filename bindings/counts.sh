@@ -14,6 +14,7 @@ for report in glob.glob(sys.argv[1] + "/TEST-*.xml"):
 status = int(sys.argv[2])
 if status and not failed:
     failed = 1  # it did not even compile, or the virtual machine crashed
-print(f"{passed} passed, {failed} failed")
+# Maven may leave its last line without an end, with codes for colours in it.
+print(f"\n{passed} passed, {failed} failed")
 sys.exit(1 if failed or not passed else 0)
 PYTHON

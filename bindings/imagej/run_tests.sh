@@ -23,7 +23,9 @@ for _ in $(seq 100); do [[ -s $number ]] && break; sleep 0.1; done
 DISPLAY=:$(<"$number")
 export DISPLAY
 
-maven=(mvn --batch-mode --no-transfer-progress)
-"${maven[@]}" --quiet -f ../java/pom.xml -Dmaven.test.skip=true install && "${maven[@]}" "$@" verify
+# A network may fail for a moment; the first option is of Maven up to 3.8, the second of later ones.
+retries=(-Dmaven.wagon.http.retryHandler.count=6 -Daether.connector.http.retryHandler.count=6)
+maven=(mvn --batch-mode --no-transfer-progress "${retries[@]}")
+"${maven[@]}" --quiet -f ../java/pom.xml -DskipTests install && "${maven[@]}" "$@" verify
 status=$?
 ../counts.sh target/surefire-reports "$status"

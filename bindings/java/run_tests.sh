@@ -8,6 +8,8 @@ cd "$(dirname "$0")"
 # Names of files with letters of all kinds need a UTF-8 locale, in Java as elsewhere.
 export LC_ALL=C.UTF-8
 rm -rf target/surefire-reports
-mvn --batch-mode --no-transfer-progress "$@" test
+# A network may fail for a moment; the first option is of Maven up to 3.8, the second of later ones.
+retries=(-Dmaven.wagon.http.retryHandler.count=6 -Daether.connector.http.retryHandler.count=6)
+mvn --batch-mode --no-transfer-progress "${retries[@]}" "$@" test
 status=$?
 exec ../counts.sh target/surefire-reports "$status"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Python package, the plugin and napari into an environment of their own under target/ and runs the tests in a
-# real viewer, on a screen that nobody sees (Xvfb) with OpenGL in software.
+# Installs the Python package, the plugin and napari into an environment under target/ and runs the tests in a real viewer, on a
+# screen that nobody sees (Xvfb) with OpenGL in software. Arguments are pytest's.
 #
 # SAM_MM_LIBRARY, SAM_MM_BACKEND_PATH  the library and the torch plugin (default: target/release)
 # SAM_MM_LIBTORCH                      libtorch, where the system does not find it
@@ -15,28 +15,20 @@ root=$(cd "$here/../.." && pwd)
 command -v xvfb-run >/dev/null || { echo "xvfb-run is missing: install xvfb and xauth" >&2; echo "0 passed, 1 failed"; exit 1; }
 
 export SAM_MM_SHARED_CASES=${SAM_MM_SHARED_CASES:-$root/tests/bindings/cases.json}
-environment=$root/target/python/napari-tests
-python=$environment/bin/python
-[[ -x $python ]] || python3 -m venv "$environment"
-export PIP_DISABLE_PIP_VERSION_CHECK=1
-"$python" -m pip install --quiet --upgrade "pip>=24"
+source "$here/../python/tools/environment.sh"
+install_ours "$here/../python" "$here"
+install "napari[pyqt6]>=0.5,<0.10" "pytest>=8,<10" "pytest-qt>=4.4,<5" "numpy>=2,<3"
 
-wheels=$root/target/python/napari-wheels
-rm -rf "$wheels"
-"$python" -m pip wheel --quiet --no-deps --wheel-dir "$wheels" "$here/../python" "$here"
-"$python" -m pip install --quiet "napari[pyqt6]>=0.5,<0.10" "pytest>=8,<10" "pytest-qt>=4.4,<5" "numpy>=2,<3"
-"$python" -m pip install --quiet --force-reinstall --no-deps "$wheels"/*.whl
-
-unset SAM_MM_LIBRARY SAM_MM_BACKEND_PATH PYTHONPATH QT_QPA_PLATFORM
+unset SAM_MM_LIBRARY SAM_MM_BACKEND_PATH QT_QPA_PLATFORM
 export LIBGL_ALWAYS_SOFTWARE=1
 XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-$(mktemp -d)}
 export XDG_RUNTIME_DIR
-summary=$environment/summary.txt
+summary=$environment/summary-napari.txt
 status=0
 (cd "$here" && xvfb-run --auto-servernum --server-args="-screen 0 1280x900x24" \
-    "$python" -m pytest -q -p no:cacheprovider --disable-warnings tests 2>&1) | tee "$summary" || status=$?
+    "$python" -m pytest -q -p no:cacheprovider --disable-warnings tests "$@" 2>&1) | tee "$summary" || status=$?
 if [[ -n ${SAM_MM_SCREENSHOT:-} ]]; then
     xvfb-run --auto-servernum --server-args="-screen 0 1280x900x24" "$python" "$here/tools/screenshot.py" "$SAM_MM_SCREENSHOT"
 fi
-"$python" "$here/../python/tools/count.py" "$summary"
+"$python" "$here/../python/tools/count.py" "$summary" || status=1
 exit "$status"

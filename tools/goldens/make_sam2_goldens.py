@@ -40,8 +40,8 @@ LOGITS_STEP = 13
 """Every 13th row and column of its low-resolution logits is kept."""
 
 
-def small_model() -> SAM2Base:
-    """The official architecture with few channels, as `build_sam2` sets it up for images."""
+def small_model(side: int = SIDE) -> SAM2Base:
+    """The official architecture with few channels, as `build_sam2` sets it up for images of this side."""
     trunk = Hiera(
         embed_dim=WIDTH, num_heads=1, stages=STAGES, global_att_blocks=GLOBAL, window_spec=WINDOWS,
         window_pos_embed_bkg_spatial_size=(5, 5),
@@ -52,7 +52,7 @@ def small_model() -> SAM2Base:
     )
     return SAM2Base(
         image_encoder=ImageEncoder(trunk, neck, scalp=1), memory_attention=torch.nn.Identity(),
-        memory_encoder=torch.nn.Identity(), image_size=SIDE, backbone_stride=16, directly_add_no_mem_embed=True,
+        memory_encoder=torch.nn.Identity(), image_size=side, backbone_stride=16, directly_add_no_mem_embed=True,
         use_high_res_features_in_sam=True, multimask_output_in_sam=True, iou_prediction_use_sigmoid=True,
         pred_obj_scores=True, pred_obj_scores_mlp=True,
         sam_mask_decoder_extra_args={

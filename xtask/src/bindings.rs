@@ -3,6 +3,7 @@
 //! What a package has to bring along is said in tests/bindings/README.md.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use crate::libtorch::Libtorch;
 use crate::outside::Outside;
 use crate::tally::Tally;
 use crate::test::cargo_test;
-use crate::{c_example, libtorch, paths, process};
+use crate::{c_example, libtorch, paths, process, python};
 
 /// Packages that bring their own `run_tests.sh`.
 const PACKAGES: [&str; 5] = ["csharp", "java", "python", "imagej", "napari"];
@@ -28,10 +29,12 @@ const C_TESTS: [&str; 4] = ["capi", "headers", "c_example", "library"];
 const CPP_TESTS: [&str; 1] = ["cpp"];
 
 pub fn run(existing: Option<&Path>) -> Result<()> {
+    let official = python::official_packages()?;
     let libtorch = libtorch::ensure(existing)?;
     let session = Session {
         artifacts: artifacts::build(&libtorch)?,
         libtorch,
+        official,
         scratch: tempfile::tempdir()?,
     };
     let mut counts: BTreeMap<&str, Tally> = BTreeMap::new();
@@ -42,7 +45,7 @@ pub fn run(existing: Option<&Path>) -> Result<()> {
     counts.insert("pkgconfig", outside.pkg_config());
     let fake_backend = session.build_fake_backend()?;
     for name in PACKAGES {
-        counts.insert(name, session.package(name, &fake_backend)?);
+        counts.insert(name, session.package(name, &fake_backend));
     }
     report(&counts)
 }
@@ -70,6 +73,8 @@ fn report(counts: &BTreeMap<&str, Tally>) -> Result<()> {
 struct Session {
     libtorch: Libtorch,
     artifacts: Artifacts,
+    /// Where Python finds PyTorch and the official implementations.
+    official: OsString,
     scratch: TempDir,
 }
 
@@ -106,33 +111,78 @@ impl Session {
                 self.compare(standard)
             });
         }
+        tally.check("pictures of OpenCV go in and its masks come out", || {
+            self.open_cv()
+        });
         Ok(tally)
     }
 
+    /// The example with OpenCV, on the scene.
+    fn open_cv(&self) -> Result<()> {
+        let program = self.scratch.path().join("opencv_segment");
+        let mut command = Command::new(c_example::cxx_compiler());
+        command
+            .args([
+                "-std=c++17",
+                "-O1",
+                "-Wall",
+                "-Wextra",
+                "-Wpedantic",
+                "-Werror",
+                "-o",
+            ])
+            .arg(&program)
+            .arg(paths::root().join("examples/cpp/opencv_segment.cpp"))
+            .args(c_example::flags_for_tree(self.artifacts.folder()))
+            .args(open_cv_flags()?);
+        process::run(&mut command)?;
+        let shown = self.scratch.path().join("opencv.png");
+        let mut command = Command::new(program);
+        command
+            .arg(shared_cases().with_file_name("scene.ppm"))
+            .arg(&shown)
+            .args(["130.5,92.25", "96,28"])
+            .env("SAM_MM_BACKEND_PATH", &self.artifacts.plugin);
+        self.libtorch.set_for_callers(&mut command);
+        let said = process::output(&mut command)?;
+        ensure!(said.lines().count() == 2, "it said: {said}");
+        for line in said.lines() {
+            // Such as `object 1: score 0.9, 1234 pixels, 1234 of them in the matrix`.
+            let counts: Vec<Option<u64>> = line
+                .split(", ")
+                .skip(1)
+                .map(|part| part.split(' ').next()?.parse().ok())
+                .collect();
+            ensure!(
+                counts.len() == 2 && counts[0] == counts[1] && counts[0] > Some(0),
+                "the matrix does not hold what the library counted: {line}"
+            );
+        }
+        ensure!(shown.is_file(), "it wrote no picture");
+        Ok(())
+    }
+
     /// The tests of a package, and its hashes.
-    fn package(&self, name: &str, fake_backend: &Path) -> Result<Tally> {
+    fn package(&self, name: &str, fake_backend: &Path) -> Tally {
         println!("\n== {name}");
         let script = paths::root()
             .join("bindings")
             .join(name)
             .join("run_tests.sh");
-        if !script.is_file() {
-            println!("not run: there is no {}", script.display());
-            return Ok(Tally::default());
-        }
         let mut command = Command::new(&script);
         command
             .env("SAM_MM_LIBRARY", &self.artifacts.library)
             .env("SAM_MM_BACKEND_PATH", &self.artifacts.plugin)
             .env("SAM_MM_FAKE_BACKEND", fake_backend)
+            .env("SAM_MM_OFFICIAL_PACKAGES", &self.official)
             .env("SAM_MM_SHARED_CASES", shared_cases())
             .env("SAM_MM_HASHES_OUT", self.hashes(name));
         self.libtorch.set_for_callers(&mut command);
-        let mut tally = counted(&mut command)?;
+        let mut tally = counted(&mut command);
         tally.check(&format!("{name} gives the same masks as C"), || {
             self.compare(name)
         });
-        Ok(tally)
+        tally
     }
 
     /// Runs a program that writes the hashes of the shared cases.
@@ -186,28 +236,61 @@ impl Session {
     }
 }
 
+/// How to compile with OpenCV: as pkg-config says, or as Debian's packages of its parts are laid out, which bring no file for
+/// pkg-config. Warnings in its headers are its own.
+fn open_cv_flags() -> Result<Vec<String>> {
+    let told = Command::new("pkg-config")
+        .args(["--cflags", "--libs", "opencv4"])
+        .output();
+    if let Some(told) = told.ok().filter(|told| told.status.success()) {
+        let flags = String::from_utf8(told.stdout)?.replace("-I", "-isystem");
+        return Ok(flags.split_whitespace().map(str::to_owned).collect());
+    }
+    let headers = "/usr/include/opencv4";
+    ensure!(
+        Path::new(headers).is_dir(),
+        "OpenCV 4 is missing (Debian, Ubuntu: apt install libopencv-imgcodecs-dev libopencv-imgproc-dev)"
+    );
+    let mut flags = vec!["-isystem".to_owned(), headers.to_owned()];
+    let parts = ["core", "imgproc", "imgcodecs"];
+    flags.extend(parts.map(|part| format!("-lopencv_{part}")));
+    Ok(flags)
+}
+
 fn tests_of<'a>(files: &[&'a str]) -> Vec<&'a str> {
     let mut arguments = vec!["--package", "sam-mm"];
     arguments.extend(files.iter().flat_map(|file| ["--test", file]));
     arguments
 }
 
-/// Runs a script whose last line is a count.
-fn counted(command: &mut Command) -> Result<Tally> {
-    let mut child = command.stdout(Stdio::piped()).spawn()?;
+/// Runs a script whose last line is a count. One that does not start or ends badly is a failure more.
+fn counted(command: &mut Command) -> Tally {
+    let mut tally = Tally::default();
     let mut last = String::new();
-    for line in BufReader::new(child.stdout.take().context("its output is piped")?).lines() {
-        last = line?;
-        println!("{last}");
+    let succeeded = run_and_print(command, &mut last);
+    if let Some(counted) = Tally::read(&last) {
+        tally = counted;
     }
-    let succeeded = child.wait()?.success();
-    let mut tally = Tally::read(&last).unwrap_or_default();
-    if !succeeded && tally.failed == 0 || tally == Tally::default() {
+    let ended_well = matches!(succeeded, Ok(true)) || tally.failed > 0;
+    if !ended_well || tally == Tally::default() {
         tally.check("the script ends well, with a count", || {
+            succeeded.with_context(|| {
+                format!("{} did not run", command.get_program().to_string_lossy())
+            })?;
             bail!("its last line is {last:?}")
         });
     }
-    Ok(tally)
+    tally
+}
+
+/// Prints what a program prints, and remembers the last line. Tells whether its exit status is 0.
+fn run_and_print(command: &mut Command, last: &mut String) -> Result<bool> {
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    for line in BufReader::new(child.stdout.take().context("its output is piped")?).lines() {
+        *last = line?;
+        println!("{last}");
+    }
+    Ok(child.wait()?.success())
 }
 
 fn shared_cases() -> PathBuf {
@@ -308,12 +391,13 @@ mod tests {
 
     #[test]
     fn a_script_is_counted_by_its_last_line() {
-        let run = |script: &str| counted(Command::new("sh").args(["-c", script])).unwrap();
+        let run = |script: &str| counted(Command::new("sh").args(["-c", script]));
         let tally = |passed, failed| Tally { passed, failed };
         assert_eq!(run("echo words; echo 3 passed, 0 failed"), tally(3, 0));
         assert_eq!(run("echo 3 passed, 2 failed; exit 1"), tally(3, 2));
         assert_eq!(run("echo 3 passed, 0 failed; exit 1"), tally(3, 1));
         assert_eq!(run("echo words"), tally(0, 1));
         assert_eq!(run("true"), tally(0, 1));
+        assert_eq!(counted(&mut Command::new("no/such/script")), tally(0, 1));
     }
 }

@@ -44,7 +44,8 @@ impl<'a> Outside<'a> {
             process::run(
                 Command::new("cmake")
                     .arg("--build")
-                    .arg(project.join("build")),
+                    .arg(project.join("build"))
+                    .arg("--parallel"),
             )
         });
         for program in programs {
@@ -87,7 +88,9 @@ impl<'a> Outside<'a> {
             let project = self.copy_project("cmake_project", "moved-cmake")?;
             self.configure(&moved, &project, &[])?;
             let build = project.join("build");
-            process::run(Command::new("cmake").arg("--build").arg(&build))?;
+            let mut command = Command::new("cmake");
+            command.arg("--build").arg(&build);
+            process::run(command.args(["--target", "click_c"]))?;
             self.click(&build.join("click_c"))
         });
         tally
@@ -106,7 +109,7 @@ impl<'a> Outside<'a> {
             Ok(())
         });
         tally.check("a project with a Makefile builds", || {
-            self.make("installed", built.as_ref().map_err(copied)?)
+            self.make("installed", built.as_ref().map_err(copied)?, "all")
         });
         for program in ["click_c", "click_cpp", "click_static"] {
             tally.check(
@@ -119,7 +122,7 @@ impl<'a> Outside<'a> {
             || {
                 let moved = self.moved("elsewhere-with-pkg-config")?;
                 let project = self.copy_project("pkgconfig_project", "moved-pkg-config")?;
-                self.make(&moved, &project)?;
+                self.make(&moved, &project, "click_c")?;
                 self.click(&project.join("click_c"))
             },
         );
@@ -180,9 +183,12 @@ impl<'a> Outside<'a> {
         Ok(())
     }
 
-    fn make(&self, prefix: &str, project: &Path) -> Result<()> {
+    fn make(&self, prefix: &str, project: &Path, target: &str) -> Result<()> {
         let mut command = Command::new("make");
-        command.arg("--silent").arg("-C").arg(project);
+        command
+            .args(["--silent", "--jobs", "-C"])
+            .arg(project)
+            .arg(target);
         self.set_pkg_config(prefix, &mut command)?;
         process::run(&mut command)
     }

@@ -1,6 +1,7 @@
 //! The system's Python and its package installer.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -99,7 +100,8 @@ impl Python {
             .env("SAM2_BUILD_CUDA", "0")
             .env("TMPDIR", download.path());
         let watched = [download.path(), folder];
-        run_with_progress(&mut command, title, &watched).with_context(|| {
+        let install = || run_with_progress(&mut command, title, &watched);
+        retried(&WAITS, install).with_context(|| {
             format!(
                 "{title} failed, and nothing of it was kept: run the command again to retry. It needs the network; \
                  a proxy is named in HTTPS_PROXY, another package index in PIP_INDEX_URL"
@@ -118,6 +120,21 @@ impl Python {
             "--only-binary=:all:".to_owned(),
         ]
     }
+}
+
+/// A network may fail for a moment: waits between attempts.
+const WAITS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(30)];
+
+/// Does something that may fail, once more after each of `waits`.
+fn retried(waits: &[Duration], mut attempt: impl FnMut() -> Result<()>) -> Result<()> {
+    for wait in waits {
+        match attempt() {
+            Ok(()) => return Ok(()),
+            Err(error) => eprintln!("{error:#}; again in {} s", wait.as_secs()),
+        }
+        thread::sleep(*wait);
+    }
+    attempt()
 }
 
 /// Runs a program that writes lines, showing the last one and how much lies in the folders it fills.
@@ -231,16 +248,23 @@ fn ensure_tool_packages(python: &Python) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// A tool of `tools/`, ready to run: with the official implementation to import and a release build of sam-mm to load.
-pub fn tool(module: &str, existing: Option<&Path>) -> Result<Command> {
+/// The folders from which PyTorch and the official implementations can be imported, as `PYTHONPATH` has them.
+pub fn official_packages() -> Result<OsString> {
     let python = Python::find()?;
     let torch = libtorch::ensure_python_torch(&python)?;
     let packages = ensure_tool_packages(&python)?;
+    Ok(env::join_paths([packages, torch])?)
+}
+
+/// A tool of `tools/`, ready to run: with the official implementation to import and a release build of sam-mm to load.
+pub fn tool(module: &str, existing: Option<&Path>) -> Result<Command> {
+    let official = official_packages()?;
     let libtorch = libtorch::ensure(existing)?;
     let artifacts = artifacts::build(&libtorch)?;
     let tools = paths::root().join("tools");
-    let search = [tools.clone(), tools.join("goldens"), packages, torch];
-    let mut command = python.command();
+    let mut search = vec![tools.clone(), tools.join("goldens")];
+    search.extend(env::split_paths(&official));
+    let mut command = Python::find()?.command();
     command
         .args(["-m", module])
         .env("PYTHONPATH", env::join_paths(search)?)
@@ -266,6 +290,22 @@ mod tests {
         );
         assert_eq!(conclusion("WARNING: a\nKilled\n"), "Killed");
         assert_eq!(conclusion(""), "nothing");
+    }
+
+    #[test]
+    fn what_fails_is_tried_again_as_often_as_there_are_waits() {
+        let attempts_until = |success: usize| {
+            let mut attempts = 0;
+            let outcome = retried(&[Duration::ZERO; 2], || {
+                attempts += 1;
+                ensure!(attempts == success, "attempt {attempts}");
+                Ok(())
+            });
+            (attempts, outcome.is_ok())
+        };
+        assert_eq!(attempts_until(1), (1, true));
+        assert_eq!(attempts_until(3), (3, true));
+        assert_eq!(attempts_until(4), (3, false));
     }
 
     #[test]

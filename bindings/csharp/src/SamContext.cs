@@ -27,6 +27,7 @@ namespace SamMm
             events.Failed = TellFailure;
             progress.Failed = TellFailure;
             progress.JobProgress = JobProgress;
+            JobProgress.Guard = told => progress.Run(told, (handler, action) => action());
             Handle = Open(options);
         }
 

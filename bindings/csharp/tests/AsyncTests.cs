@@ -1,9 +1,11 @@
 using System;
 using System.Collections.Concurrent;
 using System.Collections.Generic;
+using System.Globalization;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
+using SamMm.Native;
 
 namespace SamMm.Tests
 {
@@ -54,6 +56,85 @@ namespace SamMm.Tests
             Check.That(values.Zip(values.Skip(1), (a, b) => a <= b).All(rises => rises), "it rises");
             Check.Equal(1.0, values.Last(), "the last one");
         }
+
+        [Test]
+        private static void A_job_is_told_of_all_its_progress_however_early_it_comes()
+        {
+            var everything = new ConcurrentQueue<SamProgress>();
+            var heard = new List<Heard>();
+            using (SamContext context = Scene.NewContext())
+            using (SamModel model = context.LoadDemoModel())
+            using (SamImage image = Scene.Image(context))
+            {
+                model.Predict(image, Scene.Click()).Dispose();
+                context.SetProgressHandler(progress =>
+                {
+                    everything.Enqueue(progress);
+                    return true;
+                });
+                // These are answered from caches, many of them before the call that submits them returns.
+                for (int i = 0; i < 200; i++)
+                {
+                    heard.Add(new Heard());
+                    Wait(model.PredictAsync(image, Scene.Click(), CancellationToken.None, heard[i])).Dispose();
+                }
+                Check.Equal(0, context.JobProgress.EarlyCount, "jobs that something is still kept of");
+            }
+            // One job after the other: the order of their numbers.
+            List<double[]> told = everything.GroupBy(progress => progress.Id).OrderBy(job => job.Key)
+                .Select(job => job.Select(progress => progress.Done).Distinct().ToArray()).ToList();
+            Check.Equal(heard.Count, told.Count, "jobs with progress");
+            for (int i = 0; i < told.Count; i++)
+                Check.That(told[i].SequenceEqual(heard[i].Values),
+                    "job " + i + " was at " + string.Join(" ", told[i]) + ", told " + string.Join(" ", heard[i].Values));
+        }
+
+        [Test]
+        private static void What_is_told_before_the_number_of_a_job_is_known_comes_later_and_in_order()
+        {
+            var all = new JobProgress();
+            var heard = new Heard();
+            var relay = new ProgressRelay(all, heard);
+            all.Tell(7, 0.05);
+            all.BeginSubmitting();
+            all.Tell(7, 0.1);
+            all.Tell(8, 0.7);
+            all.Tell(7, 0.2);
+            relay.Follow(7);
+            Check.Equal(0, heard.Values.Count, "told by the thread that submits");
+            all.Tell(7, 0.3);
+            all.EndSubmitting();
+            Check.Equal(0, all.EarlyCount, "jobs that something is kept of when none is submitted");
+            all.Tell(7, 0.3);
+            all.Tell(7, 0.9);
+            relay.End(7, true);
+            all.Tell(7, 2);
+            Check.Equal("0.1 0.2 0.3 0.9 1", Text(heard), "progress");
+        }
+
+        [Test]
+        private static void A_job_that_ends_before_its_number_is_known_is_told_of_all_its_progress()
+        {
+            foreach (bool succeeded in new[] { true, false })
+            {
+                var all = new JobProgress();
+                var heard = new Heard();
+                var relay = new ProgressRelay(all, heard);
+                all.BeginSubmitting();
+                all.Tell(7, 0.5);
+                all.Tell(8, 0.6);
+                relay.End(7, succeeded);
+                Check.Equal(succeeded ? "0.5 1" : "0.5", Text(heard), "progress");
+                relay.Follow(7);
+                all.Tell(7, 2);
+                all.Forget(8);
+                all.EndSubmitting();
+                Check.Equal(succeeded ? "0.5 1" : "0.5", Text(heard), "progress afterwards");
+            }
+        }
+
+        private static string Text(Heard heard) =>
+            string.Join(" ", heard.Values.Select(value => value.ToString(CultureInfo.InvariantCulture)));
 
         [Test]
         private static void What_is_wrong_is_thrown_at_once_and_what_fails_by_the_task()

@@ -5,6 +5,8 @@ namespace SamMm.Tests
     /// <summary>What tests run in a process of its own: where the library is found is settled once in each.</summary>
     internal static class Child
     {
+        private static SamContext Left;
+
         public static int Run(string[] arguments)
         {
             switch (arguments[0])
@@ -28,6 +30,17 @@ namespace SamMm.Tests
                     using (SamContext context = Scene.NewContext())
                     using (SamModel model = context.LoadModel(arguments[1]))
                         Console.WriteLine(model.Info.Name);
+                    return 0;
+                case "leave":
+                    Left = Scene.NewContext(new SamContextOptions { LogHandler = _ => { }, LogLevel = SamLogLevel.Debug });
+                    Left.SetMemoryEventHandler(_ => { });
+                    Left.SetProgressHandler(_ => true);
+                    SamModel loaded = Left.LoadDemoModelAsync().GetAwaiter().GetResult();
+                    SamImage picture = Scene.Image(Left);
+                    loaded.PredictAsync(picture, Scene.Click()).GetAwaiter().GetResult();
+                    // And one that is at work when the program ends.
+                    loaded.PredictAsync(Scene.FreshImage(Left, 1), Scene.Click());
+                    Console.WriteLine("left");
                     return 0;
                 default:
                     return 2;

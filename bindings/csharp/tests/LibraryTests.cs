@@ -25,8 +25,13 @@ namespace SamMm.Tests
             if (library != null) start.EnvironmentVariables["SAM_MM_LIBRARY"] = library;
             using (Process process = Process.Start(start))
             {
-                string output = process.StandardOutput.ReadToEnd().Trim();
-                process.WaitForExit();
+                System.Threading.Tasks.Task<string> written = process.StandardOutput.ReadToEndAsync();
+                if (!process.WaitForExit((int)TimeSpan.FromMinutes(3).TotalMilliseconds))
+                {
+                    process.Kill();
+                    throw new CheckFailed("the child does not end; it wrote: " + written.Result);
+                }
+                string output = written.Result.Trim();
                 Check.Equal(0, process.ExitCode, "exit code of the child, which wrote: " + output + "; status");
                 return output;
             }
@@ -88,6 +93,12 @@ namespace SamMm.Tests
                 library = Copy(Given.Library, folder, "b", "runtimes", LibraryLoader.RuntimeId, "native", "libsam_mm.so");
                 Check.Equal(SamLibrary.Version + "|" + library, RunChild(program, null, "where"), "in runtimes");
             });
+        }
+
+        [Test]
+        private static void A_program_ends_that_has_not_disposed_its_context()
+        {
+            Check.Equal("left", RunChild(Program, Given.Library, "leave"), "what it wrote");
         }
 
         [Test]

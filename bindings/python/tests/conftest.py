@@ -98,7 +98,9 @@ class Child:
 
     def __call__(self, text: str, **variables: str | None) -> subprocess.CompletedProcess[str]:
         environment = dict(os.environ)
-        environment["PYTHONPATH"] = os.pathsep.join(map(str, (Path(__file__).parent, Path(sam_mm.__file__).parents[1], *self.path)))
+        before = (Path(__file__).parent, Path(sam_mm.__file__).parents[1], *self.path)
+        inherited = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = os.pathsep.join([*map(str, before), *([inherited] if inherited else [])])
         for name, value in variables.items():
             environment.pop(name, None)
             if value is not None:

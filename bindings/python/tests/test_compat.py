@@ -172,7 +172,7 @@ def test_what_official_code_must_not_do_it_must_not_do_here(demo, scene):
         compat.SamPredictor("vit_b")
 
 
-@pytest.mark.skipif(not HAS_OFFICIAL, reason="segment-anything and PyTorch are not installed here (3 GB)")
+@pytest.mark.skipif(not HAS_OFFICIAL, reason="segment-anything and PyTorch are not installed here (3 GB); run_tests.sh brings them along")
 def test_tensors_in_are_tensors_out(demo, scene):
     import torch
 
@@ -180,7 +180,7 @@ def test_tensors_in_are_tensors_out(demo, scene):
     assert made[0].dtype == np.bool_ and made[0].shape == (2, 1, drawn.HEIGHT, drawn.WIDTH)
 
 
-@pytest.mark.skipif(not HAS_OFFICIAL, reason="segment-anything and PyTorch are not installed here (3 GB)")
+@pytest.mark.skipif(not HAS_OFFICIAL, reason="segment-anything and PyTorch are not installed here (3 GB); run_tests.sh brings them along")
 def test_the_goldens_are_what_the_official_predictor_gives_now(tmp_path, golden):
     import subprocess
     import sys

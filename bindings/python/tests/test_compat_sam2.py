@@ -1,13 +1,83 @@
-"""The interface of `SAM2ImagePredictor`. Any model serves here; that SAM 2 gives the official logits is shown by the parity of
-the C API."""
+"""Code for the official `SAM2ImagePredictor` gives on `sam_mm.compat` what it gave on the official one; and the rest of its
+interface, for which any model serves."""
 
 from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import drawn
+import official_code
+from conftest import ROOT
 from sam_mm import compat
+
+GOLDEN = Path(__file__).parent / "golden" / "official_sam2.npz"
+HAS_OFFICIAL = importlib.util.find_spec("sam2") is not None
+
+CASES = [
+    "one click, three masks", "one click, one mask", "second click with a mask input", "a background click", "a box",
+    "a box and a background click", "boxes in a batch", "boxes in a batch, three masks each", "clicks in a batch",
+    "clicks and boxes in a batch", "masks in a batch", "parts of the image", "first image of a batch",
+    "second image of a batch, two objects",
+]
+
+
+def read(path: Path) -> dict[str, tuple]:
+    with np.load(path) as file:
+        names = dict.fromkeys(name.split("/")[0] for name in file if "/" in name)
+        return {name: tuple(file[f"{name}/{part}"] for part in ("masks", "scores", "logits")) for name in names}
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, tuple]:
+    return read(GOLDEN)
+
+
+@pytest.fixture(scope="module")
+def ours(context) -> dict[str, tuple]:
+    model = context.load_model(ROOT / "models/sam2_demo.safetensors")
+    return official_code.run_sam2(compat.SAM2ImagePredictor(model), drawn.scene())
+
+
+def test_every_case_has_a_golden(golden):
+    assert sorted(golden) == sorted([*CASES, "logits at full size"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_masks_scores_and_logits_are_those_of_the_official_predictor(ours, golden, name):
+    masks, scores, logits = ours[name]
+    packed, expected_scores, expected_logits = golden[name]
+    assert masks.dtype == np.float32 and set(np.unique(masks)) <= {0.0, 1.0}
+    expected = np.unpackbits(packed, axis=-1, count=masks.shape[-1]).astype(bool)
+    assert masks.shape == expected.shape
+    # The model is random, and so many pixels lie on edges.
+    assert ((masks > 0) != expected).mean() < 2e-3
+    assert scores.dtype == np.float32 and scores.shape == expected_scores.shape
+    np.testing.assert_allclose(scores, expected_scores, atol=1e-3)
+    assert logits.dtype == np.float32 and logits.shape == expected_logits.shape
+    np.testing.assert_allclose(logits, expected_logits.astype(np.float32), atol=5e-3, rtol=2e-3)
+
+
+def test_logits_at_full_size_are_those_of_the_official_predictor(ours, golden):
+    masks, _, _ = ours["logits at full size"]
+    expected = golden["logits at full size"][0].astype(np.float32)
+    assert masks.dtype == np.float32 and masks.shape == (3, drawn.HEIGHT, drawn.WIDTH)
+    np.testing.assert_allclose(masks[:, ::5, ::5], expected, atol=5e-3, rtol=2e-3)
+
+
+@pytest.mark.skipif(not HAS_OFFICIAL, reason="sam2 and PyTorch are not installed here (3 GB); run_tests.sh brings them along")
+def test_the_goldens_are_what_the_official_predictor_gives_now(tmp_path, golden):
+    out = tmp_path / "now.npz"
+    subprocess.run([sys.executable, ROOT / "tools/goldens/make_sam2_predictor_goldens.py", out], check=True)
+    now = read(out)
+    for name in CASES:
+        np.testing.assert_allclose(now[name][1], golden[name][1], atol=1e-4)
+        np.testing.assert_allclose(now[name][2].astype(np.float32), golden[name][2].astype(np.float32), atol=2e-3, rtol=2e-3)
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
 using System;
+using System.Collections.Generic;
+using System.Linq;
 using System.Runtime.InteropServices;
 
 namespace SamMm.Native
@@ -47,16 +49,37 @@ namespace SamMm.Native
         /// <summary>What callbacks of the context are told about; kept until none can come any more.</summary>
         private readonly CallbackSlot[] slots;
 
+        private static readonly HashSet<IntPtr> Open = new HashSet<IntPtr>();
+
+        static ContextHandle()
+        {
+            // Threads of a context that have called a handler are known to the runtime. Mono does not exit before all of them
+            // have ended, and they end with their context.
+            AppDomain.CurrentDomain.ProcessExit += (sender, nothing) => DestroyAll();
+        }
+
         public ContextHandle(sam_mm_context* value, params CallbackSlot[] slots) : base((IntPtr)value)
         {
             this.slots = slots;
+            lock (Open) Open.Add(handle);
         }
 
         protected override bool ReleaseHandle()
         {
+            lock (Open) Open.Remove(handle);
             NativeMethods.sam_mm_destroy((sam_mm_context*)handle);
             foreach (CallbackSlot slot in slots) slot.Release();
             return true;
+        }
+
+        /// <summary>Destroys what nobody has disposed. Calls that still run are refused by the library, or end first.</summary>
+        private static void DestroyAll()
+        {
+            // In a handler that ends the program: the library would wait for the handler.
+            if (CallbackSlot.IsInside) return;
+            IntPtr[] left;
+            lock (Open) left = Open.ToArray();
+            foreach (IntPtr context in left) NativeMethods.sam_mm_destroy((sam_mm_context*)context);
         }
     }
 

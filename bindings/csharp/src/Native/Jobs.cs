@@ -52,6 +52,15 @@ namespace SamMm.Native
             }
             return (IntPtr)job;
         }
+
+        /// <summary>The number of a job, by which progress calls it. False when its key has been freed.</summary>
+        protected static bool NumberOf(sam_mm_job* job, out ulong number)
+        {
+            var info = new sam_mm_job_info { struct_size = (uint)sizeof(sam_mm_job_info) };
+            bool isThere = NativeMethods.sam_mm_job_describe(job, &info, null) == NativeMethods.SAM_MM_OK;
+            number = info.id;
+            return isThere;
+        }
     }
 
     /// <summary>A job of the library as a task with a result.</summary>
@@ -83,8 +92,7 @@ namespace SamMm.Native
             if (cancellation.IsCancellationRequested) return Task.FromCanceled<T>(cancellation);
             ProgressRelay relay = progress == null ? null : new ProgressRelay(context.JobProgress, progress);
             var pending = new PendingJob<T>(context, take, cancellation, relay);
-            IntPtr job = pending.Submit(submit);
-            relay?.Follow((sam_mm_job*)job);
+            IntPtr job = relay == null ? pending.Submit(submit) : pending.SubmitAndFollow(submit);
             if (cancellation.CanBeCanceled)
             {
                 // A key that has been freed meanwhile is refused by the library, and nothing happens.
@@ -96,25 +104,47 @@ namespace SamMm.Native
             return pending.task.Task;
         }
 
+        private IntPtr SubmitAndFollow(JobSubmitter submit)
+        {
+            context.JobProgress.BeginSubmitting();
+            try
+            {
+                IntPtr job = Submit(submit);
+                if (NumberOf((sam_mm_job*)job, out ulong number)) progress.Follow(number);
+                return job;
+            }
+            finally
+            {
+                context.JobProgress.EndSubmitting();
+            }
+        }
+
         protected override void Finish(sam_mm_job* job)
         {
             try
             {
                 T made = take(job);
-                progress?.End(true);
+                EndProgress(job, true);
                 task.TrySetResult(made);
             }
             catch (SamMmException cancelled) when (cancelled.Code == SamStatus.Cancelled)
             {
-                progress?.End(false);
+                EndProgress(job, false);
                 task.TrySetCanceled(cancellation);
             }
             catch (Exception failure)
             {
-                progress?.End(false);
+                EndProgress(job, false);
                 task.TrySetException(failure);
             }
             GC.KeepAlive(context);
+        }
+
+        private void EndProgress(sam_mm_job* job, bool succeeded)
+        {
+            if (!NumberOf(job, out ulong number)) return;
+            if (progress != null) progress.End(number, succeeded);
+            else context.JobProgress.Forget(number);
         }
     }
 }

@@ -74,7 +74,7 @@ final class Session {
         SamPrompt prompt = Prompts.of(selection, picture.getWidth(), picture.getHeight());
         // A single click leaves open whether the part or the whole is meant; of several masks the best is taken.
         SamRequest request = new SamRequest(prompt).multimask(Prompts.isAmbiguous(selection));
-        try (SamImage image = image(picture); SamResult result = model.predict(image, request)) {
+        try (SamResult result = predict(picture, request)) {
             SamMask best = result.best();
             if (best.area() == 0) {
                 throw new Refusal("Nothing was found at the selection.");
@@ -82,6 +82,12 @@ final class Session {
             Roi roi = Masks.toRoi(best, result.width(), result.height());
             Masks.place(roi, picture, best.score());
             return new Outcome(roi, best.score(), best.area(), status(best, result));
+        }
+    }
+
+    SamResult predict(ImagePlus picture, SamRequest request) {
+        try (SamImage image = image(picture)) {
+            return model.predict(image, request);
         }
     }
 

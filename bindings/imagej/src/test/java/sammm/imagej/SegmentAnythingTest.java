@@ -43,6 +43,7 @@ import sammm.SamPixelFormat;
 import sammm.SamPrompt;
 import sammm.SamRequest;
 import sammm.SamResult;
+import sammm.SharedCases;
 
 class SegmentAnythingTest {
     private static final int X = 130;
@@ -98,6 +99,14 @@ class SegmentAnythingTest {
             rgb[3 * i + 2] = (byte) color;
         }
         return expected(rgb, SamPixelFormat.RGB8, picture.getWidth(), picture.getHeight(), request);
+    }
+
+    @Test
+    void the_shared_cases_give_selections_and_the_hashes_of_their_pixels_are_written() throws Exception {
+        ImagePlus picture = new ImagePlus("scene", scene());
+        Session session = Session.open(settings("cpu"));
+        SharedCases.writeHashes(request -> session.predict(picture, request),
+                (result, mask) -> pixels(Masks.toRoi(mask, result.width(), result.height()), result.width(), result.height()));
     }
 
     private static void assertSegments(byte[] expected, ImagePlus picture, Roi selection) {
