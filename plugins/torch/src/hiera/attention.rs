@@ -95,8 +95,8 @@ impl MultiScaleAttention {
     /// # Errors
     /// When memory runs out or libtorch fails.
     pub fn keys_values(&self, map: &Tensor) -> Result<Tensor> {
-        let [keys_values] = normed_layers(&self.norm, [&self.kv], map, self.kind)?;
-        Ok(keys_values)
+        let mut made = normed_layers(&self.norm, &[&self.kv], map, self.kind)?;
+        Ok(made.swap_remove(0))
     }
 
     /// Attends with the tokens of `part (rows, W, dim)` among themselves, or to the keys and values of a whole map
@@ -112,64 +112,31 @@ impl MultiScaleAttention {
         of_all: Option<&Tensor>,
         target: &Tensor,
     ) -> Result<()> {
-        let made = self.project(part, of_all.is_none())?;
-        if let Some(residual) = made.residual {
+        let own = of_all.is_none().then_some(&self.kv);
+        let layers = [Some(&self.q), own, self.residual.as_ref()];
+        let layers: Vec<_> = layers.into_iter().flatten().collect();
+        let mut made = normed_layers(&self.norm, &layers, part, self.kind)?;
+        if self.residual.is_some()
+            && let Some(residual) = made.pop()
+        {
             pool_to(&residual, target)?;
         }
-        let mut queries = made.queries;
+        let own = own.and_then(|_| made.pop());
+        let mut queries = made.swap_remove(0);
         if self.pool > 1 {
             queries = max_pool(&queries)?;
         }
-        let attended = match (of_all, &made.keys_values) {
-            (Some(keys_values), _) => self.attend(queries, first_row, keys_values)?,
-            (None, Some(keys_values)) => self.attend(queries, 0, keys_values)?,
-            (None, None) => unreachable!("without those of all there are the part's own"),
-        };
+        // The part's own keys start where its queries do.
+        let first_row = if own.is_some() { 0 } else { first_row };
+        let keys_values = own.as_ref().or(of_all);
+        let keys_values = keys_values.expect("those of the part, or of all");
+        let attended = self.attend(&queries, first_row, keys_values)?;
+        drop(queries);
         self.proj.add_to(target, &attended)
     }
 
-    /// What layers make of the norm of a part.
-    fn project(&self, part: &Tensor, with_keys_values: bool) -> Result<Projected> {
-        let (norm, kind) = (&self.norm, self.kind);
-        Ok(match (with_keys_values, &self.residual) {
-            (true, Some(residual)) => {
-                let [queries, keys_values, residual] =
-                    normed_layers(norm, [&self.q, &self.kv, residual], part, kind)?;
-                Projected {
-                    queries,
-                    keys_values: Some(keys_values),
-                    residual: Some(residual),
-                }
-            }
-            (true, None) => {
-                let [queries, keys_values] = normed_layers(norm, [&self.q, &self.kv], part, kind)?;
-                Projected {
-                    queries,
-                    keys_values: Some(keys_values),
-                    residual: None,
-                }
-            }
-            (false, Some(residual)) => {
-                let [queries, residual] = normed_layers(norm, [&self.q, residual], part, kind)?;
-                Projected {
-                    queries,
-                    keys_values: None,
-                    residual: Some(residual),
-                }
-            }
-            (false, None) => {
-                let [queries] = normed_layers(norm, [&self.q], part, kind)?;
-                Projected {
-                    queries,
-                    keys_values: None,
-                    residual: None,
-                }
-            }
-        })
-    }
-
     /// `queries (rows, W / pool, C)` to what they attend to, of the same shape.
-    fn attend(&self, queries: Tensor, first_row: i64, keys_values: &Tensor) -> Result<Tensor> {
+    fn attend(&self, queries: &Tensor, first_row: i64, keys_values: &Tensor) -> Result<Tensor> {
         let (rows, width, _) = queries.size3()?;
         let queries = queries.f_view([rows, width, self.heads, -1])?;
         let (h, w, _) = keys_values.size3()?;
@@ -191,16 +158,6 @@ impl MultiScaleAttention {
             Core::Composed(composed) => composed.attend(&queries, first_row, &keys_values)?,
         })
     }
-}
-
-/// What is made of the norm of a part `(rows, W, dim)`.
-struct Projected {
-    /// `(rows, W, C)`
-    queries: Tensor,
-    /// `(rows, W, 2·C)`
-    keys_values: Option<Tensor>,
-    /// `(rows, W, C)`, before it is pooled.
-    residual: Option<Tensor>,
 }
 
 /// The greatest of every 2×2 cells of a map `(H, W, C)` with even sides, `(H/2, W/2, C)`.

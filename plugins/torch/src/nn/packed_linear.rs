@@ -128,37 +128,26 @@ fn rows_of(x: &Tensor, width: i64) -> Result<Tensor> {
     Ok(Tensor::f_empty(&size, (Kind::Float, x.device()))?)
 }
 
-/// Up to three layers of the norm of `x (…, inputs)`, fp32, in the type of the weights, which is `kind`.
+/// What one to three layers make of the norm of `x (…, inputs)`, fp32, in the type of the weights, which is `kind`.
 ///
 /// # Errors
 /// When libtorch fails.
-pub fn normed_layers<const N: usize>(
+pub fn normed_layers(
     norm: &LayerNorm,
-    layers: [&PackedLinear; N],
+    layers: &[&PackedLinear],
     x: &Tensor,
     kind: Kind,
-) -> Result<[Tensor; N]> {
-    let made = match all(layers.map(PackedLinear::as_tiled)) {
-        Some(tiled) => {
-            let outputs = tiled.iter().map(|layer| rows_of(x, layer.outputs()));
-            let outputs = outputs.collect::<Result<Vec<_>>>()?;
-            let out: Vec<_> = outputs.iter().collect();
-            tiled_linear::run_all(Some(norm.tiled()), &tiled, x, &out, Then::Nothing)?;
-            outputs
-        }
-        None => {
-            let normed = norm.forward(x)?.f_to_kind(kind)?;
-            let made = layers.iter().map(|layer| layer.forward(&normed));
-            made.collect::<Result<Vec<_>>>()?
-        }
+) -> Result<Vec<Tensor>> {
+    let tiled: Option<Vec<_>> = layers.iter().map(|layer| layer.as_tiled()).collect();
+    let Some(tiled) = tiled else {
+        let normed = norm.forward(x)?.f_to_kind(kind)?;
+        return layers.iter().map(|layer| layer.forward(&normed)).collect();
     };
-    Ok(made
-        .try_into()
-        .unwrap_or_else(|_| unreachable!("as many as there are layers")))
-}
-
-fn all<const N: usize>(layers: [Option<&TiledLayer>; N]) -> Option<Vec<&TiledLayer>> {
-    layers.into_iter().collect()
+    let outputs = tiled.iter().map(|layer| rows_of(x, layer.outputs()));
+    let outputs = outputs.collect::<Result<Vec<_>>>()?;
+    let out: Vec<_> = outputs.iter().collect();
+    tiled_linear::run_all(Some(norm.tiled()), &tiled, x, &out, Then::Nothing)?;
+    Ok(outputs)
 }
 
 /// An MLP of two layers with the exact GELU between them, and the norm before it.
