@@ -54,6 +54,21 @@ def test_files_that_are_not_there_or_not_models_are_told_apart(context, tmp_path
         context.load_model(tmp_path / "noise.pth")
 
 
+def test_what_would_not_reach_the_library_as_it_is_is_refused(context, demo, image, gray):
+    for name in ("model.pt\0garbage", "\0"):
+        with pytest.raises(ValueError, match="NUL byte"):
+            context.load_model(name)
+    for option in ("device", "backend_path", "embedding_disk_folder"):
+        with pytest.raises(ValueError, match=f"{option} is .*NUL byte"):
+            sam_mm.Context(**{option: "cpu\0"})
+    for picture in (None, gray):
+        with pytest.raises(TypeError, match="image must be a sam_mm.Image, which Context.image makes of an array, not"):
+            demo.predict(picture, points=[(1, 1)])
+    for register in (context.on_progress, context.on_log, context.on_memory_event):
+        with pytest.raises(TypeError, match="must be a function or None, not int"):
+            register(5)
+
+
 def test_causes_follow_the_message():
     error = sam_mm.BackendError("it failed", ("because", "of this"))
     assert str(error) == "it failed: because: of this" and error.causes == ("because", "of this")

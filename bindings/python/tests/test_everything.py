@@ -52,19 +52,20 @@ def test_steps_are_told_with_their_masks_and_cancel(demo, image):
         demo.segment_everything(image, FEW, lambda step: True)
 
 
-def test_steps_that_raise_cancel_and_are_reported(demo, image, monkeypatch):
-    reported = []
-    monkeypatch.setattr("sys.unraisablehook", reported.append)
-
+def test_what_a_step_raises_ends_the_search_and_reaches_the_caller(demo, image):
     def fails(step: sam_mm.EverythingStep) -> None:
         raise RuntimeError("enough")
 
-    with pytest.raises(sam_mm.CancelledError):
+    with pytest.raises(RuntimeError, match="enough") as raised:
         demo.segment_everything(image, FEW, fails)
-    assert "enough" in {str(report.exc_value) for report in reported}
+    assert isinstance(raised.value.__cause__, sam_mm.CancelledError)
+    with pytest.raises(RuntimeError, match="enough"):
+        demo.submit_segment_everything(image, FEW, fails).result(60)
 
 
 def test_options_that_cannot_be_are_refused(demo, image):
+    with pytest.raises(TypeError, match="on_step must be a function or None, not int"):
+        demo.segment_everything(image, FEW, 5)
     with pytest.raises(sam_mm.InvalidArgumentError, match="points_per_side"):
         demo.segment_everything(image, sam_mm.EverythingOptions(points_per_side=5000))
 

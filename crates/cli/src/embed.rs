@@ -27,6 +27,7 @@ pub fn run(options: &EmbedOptions) -> Result<ExitCode> {
         options.pictures.display(),
         ENDINGS.join(", .")
     );
+    can_be_filled(&options.cache)?;
     session::warn_of_demo(options.checkpoint.as_deref());
     let context = session::context_with(
         &options.engine,
@@ -59,8 +60,14 @@ pub fn run(options: &EmbedOptions) -> Result<ExitCode> {
     }
     bar.finish_and_clear();
     context.embeddings().flush();
+    let kept = context
+        .embeddings()
+        .disk()
+        .map(|disk| disk.folder().usage());
+    let kept = kept.map_or(0, |usage| usage.entries);
     context.shut_down();
-    let there = pictures.len() as u64 - encoded - failed.len() as u64;
+    let wanted = (pictures.len() - failed.len()) as u64;
+    let there = wanted - encoded;
     for (_, error) in &failed {
         output::note(format_args!("error: {error}"));
     }
@@ -76,11 +83,32 @@ pub fn run(options: &EmbedOptions) -> Result<ExitCode> {
             failed.len()
         ))?;
     }
+    // Keeping fails with a warning only: a tool goes on without. Here it is all that was asked for.
+    ensure!(
+        kept >= wanted,
+        "{} holds {kept} embeddings after {wanted} pictures: the disk is full or cannot be written to, or the cache has reached \
+         its limit of {} GiB",
+        options.cache.display(),
+        DiskOptions::LIMITS.bytes >> 30
+    );
     Ok(if failed.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Makes the folder of the cache, and a file in it that is gone at once: better now than after a night of encoding.
+fn can_be_filled(cache: &Path) -> Result<()> {
+    let about = || {
+        format!(
+            "{} cannot be used as the folder of the cache; name a folder that can be written to",
+            cache.display()
+        )
+    };
+    fs::create_dir_all(cache).with_context(about)?;
+    tempfile::tempfile_in(cache).with_context(about)?;
+    Ok(())
 }
 
 /// Makes sure that the embedding of a picture is kept. Whether it had to be made.

@@ -534,6 +534,13 @@ fn a_folder_is_encoded_once_and_what_is_no_picture_does_not_end_it() {
         let said = machine.fail(1, &["embed", folder, "--cache", "cache"]);
         assert!(said.contains(folder), "{said}");
     }
+    // Nothing could be kept there, and nothing is encoded for it.
+    let said = machine.fail(1, &["embed", "pictures", "--cache", "pictures/broken.png"]);
+    assert!(
+        said.contains("broken.png cannot be used as the folder of the cache"),
+        "{said}"
+    );
+    assert!(!said.contains("encoded"), "{said}");
 }
 
 #[test]

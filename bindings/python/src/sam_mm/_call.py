@@ -70,6 +70,40 @@ def text(value: bytes | None) -> str:
     return (value or b"").decode("utf-8", "replace")
 
 
+def c_text(value: str | bytes | os.PathLike[str] | os.PathLike[bytes], name: str) -> bytes:
+    """A text or a path for the library, where a NUL byte would end it early.
+
+    Raises:
+        ValueError: It has a NUL byte.
+    """
+    raw = os.fsencode(value)
+    if b"\0" in raw:
+        raise ValueError(f"{name} is {value!r}; a NUL byte cannot be in it")
+    return raw
+
+
+def of_kind(value: Any, kind: type[Any], name: str, hint: str = "") -> Any:
+    """The value, which must be of that class.
+
+    Raises:
+        TypeError: It is not.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be a sam_mm.{kind.__name__}{hint}, not {type(value).__name__}")
+    return value
+
+
+def callable_or_none(callback: Any, name: str) -> Any:
+    """The callback, which must be a function.
+
+    Raises:
+        TypeError: It cannot be called.
+    """
+    if callback is not None and not callable(callback):
+        raise TypeError(f"{name} must be a function or None, not {type(callback).__name__}")
+    return callback
+
+
 class Owner:
     """Owns a handle: frees it when closed, when nobody refers to it any more, and at the end of the interpreter.
 
@@ -148,14 +182,17 @@ class in_callback:  # noqa: N801 - reads as a statement
         _callback_depth.value -= 1
 
 
-def cancels(callback: Callable[[], object]) -> int:
-    """Calls a function inside a callback that can cancel: returning True does, and raising, which is reported as ctypes
-    reports it for other callbacks."""
+def cancels(callback: Callable[[], object], raised: list[BaseException] | None = None) -> int:
+    """Calls a function inside a callback that can cancel: returning True does, and raising. What it raises is added to
+    `raised`, for whoever waits for the call; without that it is reported as ctypes reports it for other callbacks."""
     with in_callback():
         try:
             return int(callback() is True)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it must not be lost in the library
             reported = error
+        if raised is not None:
+            raised.append(reported)
+            return 1
 
         def leave() -> None:
             raise reported

@@ -12,7 +12,9 @@ from typing import Any
 import numpy.typing as npt
 
 from . import _raw
-from ._call import Closable, Owner, call, cancels, defaults, filled, in_callback, sized, text
+from ._call import (
+    Closable, Owner, c_text, call, callable_or_none, cancels, defaults, filled, in_callback, sized, text,
+)
 from ._library import point_at_torch
 from .image import Image
 from .job import Job, Progress, submit, taken
@@ -94,8 +96,8 @@ class Context(Closable):
     ) -> None:
         point_at_torch()
         options = defaults(_raw.sam_mm_options, "sam_mm_options_init")
-        options.device, options.num_threads = device.encode(), num_threads
-        options.backend_path = None if backend_path is None else os.fsencode(backend_path)
+        options.device, options.num_threads = c_text(device, "device"), num_threads
+        options.backend_path = None if backend_path is None else c_text(backend_path, "backend_path")
         options.allow_tf32 = int(allow_tf32)
         limits = {
             "embedding_cache_bytes": embedding_cache_bytes, "embedding_cache_entries": embedding_cache_entries,
@@ -107,7 +109,8 @@ class Context(Closable):
         for name, limit in limits.items():
             if limit is not None:
                 setattr(options, name, limit)
-        options.embedding_disk_folder = None if embedding_disk_folder is None else os.fsencode(embedding_disk_folder)
+        if embedding_disk_folder is not None:
+            options.embedding_disk_folder = c_text(embedding_disk_folder, "embedding_disk_folder")
         options.embedding_compress = int(embedding_compress)
         settings = memory.to_struct() if memory is not None else None
         if settings is not None:
@@ -208,18 +211,21 @@ class Context(Closable):
     def on_memory_event(self, callback: EventCallback | None) -> None:
         """Sends memory events to a function, on the thread where they happen; None ends that. When this returns, the former
         function is not running any more. What it raises goes to `sys.unraisablehook`."""
+        callable_or_none(callback, "callback")
         function = self._kept(_event_function(callback)) if callback is not None else _raw.sam_mm_memory_event_fn()
         call("sam_mm_memory_events_set", self._handle, function, None)
 
     def on_log(self, callback: LogCallback | None, level: str = "warn") -> None:
         """Sends the log up to a level to a function; None ends that. When this returns, the former function is not running
         any more."""
+        callable_or_none(callback, "callback")
         function = self._kept(_log_function(callback)) if callback is not None else _raw.sam_mm_log_fn()
         call("sam_mm_log_set", self._handle, function, None, _level(level) if callback is not None else 0)
 
     def on_progress(self, callback: ProgressCallback | None) -> None:
         """Sends how far calls and jobs are to a function, on whatever thread; None ends that. Returning True cancels what it
         is about, and so does raising, which is reported to `sys.unraisablehook`."""
+        callable_or_none(callback, "callback")
         function = self._kept(_progress_function(callback)) if callback is not None else _raw.sam_mm_progress_fn()
         call("sam_mm_progress_set", self._handle, function, None)
 

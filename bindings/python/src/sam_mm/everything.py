@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes as ct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _raw
-from ._call import Closable, Owner, call, cancels, defaults, filled, sized
+from ._call import Closable, Owner, call, callable_or_none, cancels, defaults, filled, sized
+from ._errors import SamMmError
 from .pixels import address, points
 from .result import Forms
 
@@ -132,8 +134,22 @@ class Prepared:
             self._sizes = np.array([len(grid) for grid in grids], np.uint32)
             self.struct.point_grids, self.struct.point_grid_sizes = address(self._points), address(self._sizes)
             self.struct.num_point_grids = len(grids)
+        #: What `on_step` raised, which ended the search.
+        self.raised: list[BaseException] = []
+        callable_or_none(on_step, "on_step")
         if on_step is not None:
-            self.struct.on_step = self._function = _step_function(on_step)
+            self.struct.on_step = self._function = _step_function(on_step, self.raised)
+
+
+    @contextlib.contextmanager
+    def raising(self) -> Iterator[None]:
+        """Raises what `on_step` raised in place of the library's error, which only says that it was cancelled."""
+        try:
+            yield
+        except SamMmError as cancelled:
+            if self.raised:
+                raise self.raised[0] from cancelled
+            raise
 
 
 def _grid(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -142,7 +158,7 @@ def _grid(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return np.ascontiguousarray(values, np.float64).reshape(-1, 2)
 
 
-def _step_function(callback: StepCallback) -> Any:
+def _step_function(callback: StepCallback, raised: list[BaseException]) -> Any:
     def received(_: int | None, told: Any) -> int:
         step = told.contents
         owner = Owner.borrowed(step.masks) if step.masks else None
@@ -156,7 +172,7 @@ def _step_function(callback: StepCallback) -> Any:
             )
 
         try:
-            return cancels(tell)
+            return cancels(tell, raised)
         finally:
             if owner is not None:
                 owner.close()

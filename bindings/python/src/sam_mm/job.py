@@ -139,7 +139,7 @@ class Job(Future[T]):
         except CancelledError:
             super().cancel()
             self.set_running_or_notify_cancel()
-        except SamMmError as error:
+        except BaseException as error:  # noqa: BLE001 - also what a function of the caller raised
             self.set_exception(error)
         else:
             self.set_result(value)

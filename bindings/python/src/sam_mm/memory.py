@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import _raw
-from ._call import defaults, text
+from ._call import c_text, defaults, text
 
 
 class Growth(enum.IntEnum):
@@ -117,7 +117,7 @@ class MemoryOptions:
             if name == "growth":
                 value = Growth.ENABLED if value else Growth.DISABLED
             elif isinstance(value, str):
-                value = value.encode()
+                value = c_text(value, name)
             setattr(struct, name, value)
         return struct
 

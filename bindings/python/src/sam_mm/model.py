@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _raw
-from ._call import Closable, Owner, call, defaults, filled, text
+from ._call import Closable, Owner, c_text, call, defaults, filled, of_kind, text
 from .everything import EverythingOptions, MaskSet, StepCallback
 from .image import Image
 from .job import Job, checked, submit, taken
@@ -104,8 +104,14 @@ def model_options(source: Source, precision: str | Precision) -> tuple[_raw.sam_
         options.data, options.data_len = address(kept), kept.size
         return options, kept
     if source is not None:
-        options.path = os.fsencode(source)
+        options.path = c_text(source, "source")
     return options, None
+
+
+def _handle_of(image: Image) -> ct.c_void_p:
+    hint = ", which Context.image makes of an array"
+    handle: ct.c_void_p = of_kind(image, Image, "image", hint)._handle
+    return handle
 
 
 class Model(Closable):
@@ -155,7 +161,7 @@ class Model(Closable):
         """Masks of many objects in one go: those of `prompts`, then one for each of `boxes`, (n, 4)."""
         request = Request(list(prompts), boxes, multimask)
         handle = ct.c_void_p()
-        call("sam_predict", self._handle, image._handle, ct.byref(request.struct), ct.byref(handle))
+        call("sam_predict", self._handle, _handle_of(image), ct.byref(request.struct), ct.byref(handle))
         return Result(handle)
 
     def submit_predict(
@@ -181,31 +187,32 @@ class Model(Closable):
     ) -> Job[Result]:
         """`predict_many` on a thread of the context."""
         request = Request(list(prompts), boxes, multimask)
-        arguments = (self._handle, image._handle, ct.byref(request.struct))
+        arguments = (self._handle, _handle_of(image), ct.byref(request.struct))
         return submit("sam_mm_job_submit_predict", arguments, taken("sam_mm_job_take_result", Result), (self, image))
 
     def submit_encode(self, image: Image) -> Job[None]:
         """`Image.encode` on a thread of the context."""
-        return submit("sam_mm_job_submit_encode", (self._handle, image._handle), checked, (self, image))
+        return submit("sam_mm_job_submit_encode", (self._handle, _handle_of(image)), checked, (self, image))
 
     def prefetch(self, image: Image, priority: int = 0) -> None:
         """Asks for an image to be encoded while nobody waits for anything, those of a larger priority first. Gives way to every
         other call, and rests while memory is full."""
-        call("sam_mm_prefetch_add", self._handle, image._handle, priority)
+        call("sam_mm_prefetch_add", self._handle, _handle_of(image), priority)
 
     def cancel_prefetch(self, image: Image) -> None:
         """Takes an image out of the queue, or stops encoding it for the queue."""
-        call("sam_mm_prefetch_remove", self._handle, image._handle)
+        call("sam_mm_prefetch_remove", self._handle, _handle_of(image))
 
     def segment_everything(
         self, image: Image, options: EverythingOptions | None = None, on_step: StepCallback | None = None
     ) -> MaskSet:
         """Finds all objects of an image that a grid of points finds. `on_step` is told how far it is, and cancels by returning
-        True or by raising."""
+        True. What it raises ends the search too, and is raised here."""
         prepared = (options or EverythingOptions()).prepared(on_step)
         handle = ct.c_void_p()
-        arguments = (image._handle, self._handle, ct.byref(prepared.struct), ct.byref(handle))
-        call("sam_mm_image_segment_everything", *arguments)
+        arguments = (_handle_of(image), self._handle, ct.byref(prepared.struct), ct.byref(handle))
+        with prepared.raising():
+            call("sam_mm_image_segment_everything", *arguments)
         return MaskSet(Owner(handle, "sam_mm_mask_set_free"))
 
     def submit_segment_everything(
@@ -213,8 +220,13 @@ class Model(Closable):
     ) -> Job[MaskSet]:
         """`segment_everything` on a thread of the context, where `on_step` is called too."""
         prepared = (options or EverythingOptions()).prepared(on_step)
-        take = taken("sam_mm_job_take_mask_set", lambda handle: MaskSet(Owner(handle, "sam_mm_mask_set_free")))
-        arguments = (self._handle, image._handle, ct.byref(prepared.struct))
+        take_set = taken("sam_mm_job_take_mask_set", lambda handle: MaskSet(Owner(handle, "sam_mm_mask_set_free")))
+
+        def take(job: ct.c_void_p) -> MaskSet:
+            with prepared.raising():
+                return take_set(job)
+
+        arguments = (self._handle, _handle_of(image), ct.byref(prepared.struct))
         return submit("sam_mm_job_submit_everything", arguments, take, (self, image, prepared))
 
     def __enter__(self) -> Model:
