@@ -26,6 +26,27 @@ def run(SamPredictor, sam, image: np.ndarray) -> dict[str, tuple]:
     )
     made["one click, three masks"] = masks, scores, logits
 
+    made |= one_object(predictor, scores, logits)
+    made["logits at full size"] = predictor.predict(
+        point_coords=input_point, point_labels=input_label, multimask_output=True, return_logits=True,
+    )
+    coords = predictor.transform.apply_coords(np.array([[400.0, 300.0]]), image.shape[:2])
+    made["transformed coordinates"] = coords, np.array(predictor.input_size), np.array(predictor.original_size)
+
+    predictor.set_image(image[:, :, ::-1], image_format="BGR")
+    made["the same picture in BGR"] = predictor.predict(input_point, input_label)
+
+    cropped = np.ascontiguousarray(image[40:240, 30:250])
+    predictor.set_image(cropped)
+    made["another image"] = predictor.predict(np.array([[90, 110]]), np.array([1]))
+    predictor.reset_image()
+    assert not predictor.is_image_set and predictor.features is None
+    return made
+
+
+def one_object(predictor, scores, logits) -> dict[str, tuple]:
+    """What both predictors are asked after a click, whose masks these are."""
+    made = {}
     # From the notebook of the official repository: the best logits narrow down a second click.
     mask_input = logits[np.argmax(scores), :, :]
     made["second click with a mask input"] = predictor.predict(
@@ -42,20 +63,6 @@ def run(SamPredictor, sam, image: np.ndarray) -> dict[str, tuple]:
         point_coords=np.array([[20, 20]]), point_labels=np.array([0]), box=np.array([60, 90, 180, 210]),
         multimask_output=False,
     )
-    made["logits at full size"] = predictor.predict(
-        point_coords=input_point, point_labels=input_label, multimask_output=True, return_logits=True,
-    )
-    coords = predictor.transform.apply_coords(np.array([[400.0, 300.0]]), image.shape[:2])
-    made["transformed coordinates"] = coords, np.array(predictor.input_size), np.array(predictor.original_size)
-
-    predictor.set_image(image[:, :, ::-1], image_format="BGR")
-    made["the same picture in BGR"] = predictor.predict(input_point, input_label)
-
-    cropped = np.ascontiguousarray(image[40:240, 30:250])
-    predictor.set_image(cropped)
-    made["another image"] = predictor.predict(np.array([[90, 110]]), np.array([1]))
-    predictor.reset_image()
-    assert not predictor.is_image_set and predictor.features is None
     return made
 
 
@@ -92,23 +99,7 @@ def run_sam2(predictor, image: np.ndarray) -> dict[str, tuple]:
     )
     made["one click, three masks"] = masks, scores, logits
     made["one click, one mask"] = predictor.predict(input_point, input_label, multimask_output=False)
-
-    # From the notebook of the official repository.
-    mask_input = logits[np.argmax(scores), :, :]
-    made["second click with a mask input"] = predictor.predict(
-        point_coords=np.array([[120, 150], [150, 170]]), point_labels=np.array([1, 1]),
-        mask_input=mask_input[None, :, :], multimask_output=False,
-    )
-    made["a background click"] = predictor.predict(
-        point_coords=np.array([[300, 110], [120, 150]]), point_labels=np.array([1, 0]), multimask_output=False,
-    )
-    made["a box"] = predictor.predict(
-        point_coords=None, point_labels=None, box=np.array([260, 60, 340, 160])[None, :], multimask_output=False,
-    )
-    made["a box and a background click"] = predictor.predict(
-        point_coords=np.array([[20, 20]]), point_labels=np.array([0]), box=np.array([60, 90, 180, 210]),
-        multimask_output=False,
-    )
+    made |= one_object(predictor, scores, logits)
     boxes = np.array([[260, 60, 340, 160], [60, 90, 180, 210], [10, 10, 390, 290]])
     made["boxes in a batch"] = predictor.predict(box=boxes, multimask_output=False)
     made["boxes in a batch, three masks each"] = predictor.predict(box=boxes[:2], multimask_output=True)

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "gelu.h"
+
 // Loops worth vectorising are compiled for several generations of processors, and the best that the machine has is
 // chosen when the library is loaded. With other compilers and processors the plain build serves.
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__)
@@ -10,13 +12,10 @@
 #else
 #define SAM_MM_VECTOR
 #endif
-#if defined(__GNUC__)
-#define SAM_MM_INLINE inline __attribute__((always_inline))
-#else
-#define SAM_MM_INLINE inline
-#endif
 
 namespace {
+
+using sam_mm::gelu_of;
 
 // Rows that are worth a thread of their own.
 constexpr int64_t kRowsPerThread = 64;
@@ -32,34 +31,6 @@ void in_parallel(int64_t rows, int64_t rows_per_thread, int32_t threads, const B
   const int64_t parts = std::clamp<int64_t>(rows / rows_per_thread, 1, std::max(threads, 1));
 #pragma omp parallel for num_threads(static_cast<int>(parts)) schedule(static, 1)
   for (int64_t part = 0; part < parts; ++part) body(Range{rows * part / parts, rows * (part + 1) / parts});
-}
-
-// erf as z·P(z²)/Q(z²), fitted for the least absolute error on [0, 3.92] (Lawson's iteration; 1.6e-8 in exact
-// arithmetic, 3.6e-7 in fp32). Beyond, erf is 1 within 3e-8.
-SAM_MM_INLINE float erf_of(float z) {
-  constexpr float kEnd = 3.92f;
-  z = z > kEnd ? kEnd : z;
-  z = z < -kEnd ? -kEnd : z;
-  const float t = z * z;
-  float p = 2.034726571e-06f;
-  p = p * t + 2.874806239e-04f;
-  p = p * t + 3.868378856e-03f;
-  p = p * t + 5.306063837e-02f;
-  p = p * t + 1.927652505e-01f;
-  p = p * t + 1.128379022e+00f;
-  float q = 3.807061911e-05f;
-  q = q * t + 1.188127801e-03f;
-  q = q * t + 1.517239824e-02f;
-  q = q * t + 1.150851120e-01f;
-  q = q * t + 5.041654213e-01f;
-  q = q * t + 1.0f;
-  return z * p / q;
-}
-
-// x·Φ(x).
-SAM_MM_INLINE float gelu_of(float x) {
-  constexpr float kSqrtHalf = 0.70710678118654752440f;
-  return 0.5f * x * (1.0f + erf_of(x * kSqrtHalf));
 }
 
 struct Moments {

@@ -38,7 +38,7 @@ impl PatchEmbed {
             .f_permute([0, 2, 3, 1])?
             .f_reshape([width, kernel * kernel * channels])?;
         Ok(Self {
-            proj: PackedLinear::tiled(weight, proj.tensor("bias", &[width])?, TOKENS)?,
+            proj: PackedLinear::new(weight, Some(proj.tensor("bias", &[width])?), TOKENS)?,
             kernel,
             channels,
             width,
@@ -88,9 +88,8 @@ impl PatchEmbed {
                 rows.first * STRIDE * row,
             )?;
             let patches = patches.f_reshape([rows.count, tokens, kernel * kernel * channels])?;
-            let part = rows.of(&out)?;
-            part.f_view_as(&part)?.f_copy_(&rows.of(positions)?)?;
-            self.proj.add_to(&part, &patches)?;
+            let made = self.proj.forward(&patches)?;
+            let _ = made.f_add_out(&rows.of(&out)?, &rows.of(positions)?)?;
         }
         Ok(out)
     }
