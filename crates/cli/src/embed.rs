@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
+use sam_mm::cache::embedding::Key;
 use sam_mm::context::{Context, Options};
 use sam_mm::embeddings::disk::DiskOptions;
 use sam_mm::model::Model;
@@ -42,7 +43,7 @@ pub fn run(options: &EmbedOptions) -> Result<ExitCode> {
     )?;
     let model = session::load(&context, options.checkpoint.as_deref())?;
     let bar = bar(pictures.len() as u64);
-    let mut failed = Vec::new();
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
     let mut encoded = 0;
     for path in &pictures {
         bar.set_message(
@@ -52,7 +53,10 @@ pub fn run(options: &EmbedOptions) -> Result<ExitCode> {
                 .into_owned(),
         );
         match embed(&context, &model, path) {
-            Ok(was_encoded) => encoded += u64::from(was_encoded),
+            Ok(embedded) => {
+                encoded += u64::from(embedded.now);
+                done.push((path, embedded.key));
+            }
             // One picture that is no picture should not cost the night.
             Err(error) => failed.push((path, format!("{error:#}"))),
         }
@@ -60,14 +64,13 @@ pub fn run(options: &EmbedOptions) -> Result<ExitCode> {
     }
     bar.finish_and_clear();
     context.embeddings().flush();
-    let kept = context
-        .embeddings()
-        .disk()
-        .map(|disk| disk.folder().usage());
-    let kept = kept.map_or(0, |usage| usage.entries);
+    let is_kept = |key| {
+        let disk = context.embeddings().disk();
+        disk.is_some_and(|disk| disk.touch(key, model.precision()))
+    };
+    let lost: Vec<_> = done.iter().filter(|(_, key)| !is_kept(*key)).collect();
     context.shut_down();
-    let wanted = (pictures.len() - failed.len()) as u64;
-    let there = wanted - encoded;
+    let there = done.len() as u64 - encoded;
     for (_, error) in &failed {
         output::note(format_args!("error: {error}"));
     }
@@ -84,13 +87,17 @@ pub fn run(options: &EmbedOptions) -> Result<ExitCode> {
         ))?;
     }
     // Keeping fails with a warning only: a tool goes on without. Here it is all that was asked for.
-    ensure!(
-        kept >= wanted,
-        "{} holds {kept} embeddings after {wanted} pictures: the disk is full or cannot be written to, or the cache has reached \
-         its limit of {} GiB",
-        options.cache.display(),
-        DiskOptions::LIMITS.bytes >> 30
-    );
+    if let Some((path, _)) = lost.first() {
+        bail!(
+            "{} holds no embedding of {} of {} pictures, such as {}: the disk is full or cannot be written to, or the cache \
+             has reached its limit of {} GiB",
+            options.cache.display(),
+            lost.len(),
+            done.len(),
+            path.display(),
+            DiskOptions::LIMITS.bytes >> 30
+        );
+    }
     Ok(if failed.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -111,13 +118,26 @@ fn can_be_filled(cache: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes sure that the embedding of a picture is kept. Whether it had to be made.
-fn embed(context: &Arc<Context>, model: &Model, path: &Path) -> Result<bool> {
+/// A picture whose embedding was asked for.
+struct Embedded {
+    key: Key,
+    /// It had to be made.
+    now: bool,
+}
+
+/// Makes sure that there is an embedding of a picture.
+fn embed(context: &Arc<Context>, model: &Model, path: &Path) -> Result<Embedded> {
     let image = picture::register(context, &picture::read(path)?)?;
     let misses = || context.memory().report().caches.embedding.misses;
     let before = misses();
     encode(model, &image)?;
-    Ok(misses() > before)
+    Ok(Embedded {
+        key: Key {
+            image: image.key(),
+            model: model.id(),
+        },
+        now: misses() > before,
+    })
 }
 
 /// The pictures of a folder, by name.

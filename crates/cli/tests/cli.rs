@@ -19,9 +19,9 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
-        Self {
-            home: tempfile::tempdir().unwrap(),
-        }
+        // Where the program is as well, which can be linked then.
+        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        Self { home }
     }
 
     /// Puts the fake backend there, where the variable of [`Machine::command`] leads.
@@ -46,12 +46,13 @@ impl Machine {
         path.to_str().unwrap().to_owned()
     }
 
-    /// A copy of the program in an empty folder, so that nothing that was built along with it is found as a backend.
+    /// The program in an empty folder, so that nothing that was built along with it is found as a backend. Not a copy: while that
+    /// is written, a process that another test starts inherits the open file, and then it cannot be run.
     fn command(&self, arguments: &[&str]) -> Command {
         let program = self.path("bin/sam-mm");
         if !program.exists() {
             fs::create_dir(self.path("bin")).unwrap();
-            fs::copy(env!("CARGO_BIN_EXE_sam-mm"), &program).unwrap();
+            fs::hard_link(env!("CARGO_BIN_EXE_sam-mm"), &program).unwrap();
         }
         let mut command = Command::new(program);
         command
@@ -519,6 +520,19 @@ fn a_folder_is_encoded_once_and_what_is_no_picture_does_not_end_it() {
         (&report["encoded"], &report["already_there"]),
         (&Value::from(0), &Value::from(3))
     );
+
+    // The same picture twice is one embedding.
+    fs::copy(
+        machine.path("pictures/a.png"),
+        machine.path("pictures/a2.png"),
+    )
+    .unwrap();
+    let report = machine.json(&["embed", "pictures", "--cache", "new", "--json"]);
+    assert_eq!(
+        (&report["encoded"], &report["already_there"]),
+        (&Value::from(3), &Value::from(1))
+    );
+    fs::remove_file(machine.path("pictures/a2.png")).unwrap();
 
     fs::write(machine.path("pictures/broken.png"), "words").unwrap();
     machine.picture("pictures/d.png", 60, 50);
