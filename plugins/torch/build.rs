@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// The parts of the shim that need libtorch's headers.
-const TORCH_SOURCES: [&str; 7] = [
+const TORCH_SOURCES: [&str; 8] = [
     "attention/attention.cpp",
     "cpu_allocator.cpp",
     "failure.cpp",
@@ -12,6 +12,7 @@ const TORCH_SOURCES: [&str; 7] = [
     "memory.cpp",
     "runtime.cpp",
     "tiled_linear/tiled_linear.cpp",
+    "window_block/window_block.cpp",
 ];
 /// Instruction sets that kernels are compiled for, and what the compiler needs to be told.
 const INSTRUCTION_SETS: [(&str, &[&str]); 3] = [

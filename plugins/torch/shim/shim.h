@@ -113,4 +113,23 @@ int32_t sam_mm_torch_tiled_linear(const at::Tensor *x, const sam_mm_torch_tiled_
 int32_t sam_mm_torch_tiled_mlp(const at::Tensor *x, const sam_mm_torch_tiled_norm *norm,
                                const sam_mm_torch_tiled_layer *fc1, const sam_mm_torch_tiled_layer *fc2,
                                const char *kernel, sam_mm_torch_error *error);
+
+// window_block/window_block.cpp. All tensors are contiguous fp32 on the CPU. A transformer block whose attention is within
+// windows of `window` x `window` tokens, as Hiera has them (SAM 2, `MultiScaleBlock`).
+struct sam_mm_torch_window_block {
+  int64_t window, heads;
+  sam_mm_torch_tiled_norm norm1;
+  sam_mm_torch_tiled_layer q, kv;
+  // Where queries are pooled: the projection of the normed map whose pooled values are the residual. NULL: they are not, and
+  // the residual is the map itself.
+  const sam_mm_torch_tiled_layer *residual;
+  const at::Tensor *padding;  // (2, heads, head_dim): key and value of a token that pads a window beyond the map
+  sam_mm_torch_tiled_layer proj;
+  sam_mm_torch_tiled_norm norm2;
+  sam_mm_torch_tiled_layer fc1, fc2;
+};
+// The block of `map` (H, W, dim) to `out`: where queries are pooled (H / 2, W / 2, C), of even sides and windows, else of the
+// map's shape; it may then be the map itself. `kernel` is "avx2" or "avx512"; NULL picks the best one.
+int32_t sam_mm_torch_window_block_run(const sam_mm_torch_window_block *block, const at::Tensor *map, const at::Tensor *out,
+                                  const char *kernel, sam_mm_torch_error *error);
 }

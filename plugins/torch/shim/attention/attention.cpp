@@ -11,19 +11,13 @@
 #include "../processor.h"
 #include "kernel.h"
 
-namespace {
+namespace sam_mm {
+namespace attention {
 
-using sam_mm::guarded;
-using sam_mm::attention::AttentionKernel;
-using sam_mm::attention::AttentionProblem;
-using sam_mm::attention::Window;
-
-// The kernel of that name, or the best one; NULL when this processor or this build has none.
-const AttentionKernel *choose_kernel(const char *name) {
-  using namespace sam_mm::attention;
+const AttentionKernel *find_kernel(const char *name) {
   const AttentionKernel *const kernels[] = {
-      sam_mm::has_avx512() ? avx512_kernel() : nullptr,
-      sam_mm::has_avx2() ? avx2_kernel() : nullptr,
+      has_avx512() ? avx512_kernel() : nullptr,
+      has_avx2() ? avx2_kernel() : nullptr,
       portable_kernel(),
   };
   for (const AttentionKernel *kernel : kernels) {
@@ -31,6 +25,17 @@ const AttentionKernel *choose_kernel(const char *name) {
   }
   return nullptr;
 }
+
+}  // namespace attention
+}  // namespace sam_mm
+
+namespace {
+
+using sam_mm::guarded;
+using sam_mm::attention::AttentionKernel;
+using sam_mm::attention::AttentionProblem;
+using sam_mm::attention::find_kernel;
+using sam_mm::attention::Window;
 
 void check(const at::Tensor &tensor, at::IntArrayRef shape, const char *what) {
   TORCH_CHECK(tensor.device().is_cpu() && tensor.scalar_type() == at::kFloat && tensor.is_contiguous() &&
@@ -86,14 +91,14 @@ void attend(const AttentionKernel &kernel, const AttentionProblem &problem) {
 
 extern "C" {
 
-int32_t sam_mm_torch_attention_has_kernel(const char *name) { return choose_kernel(name) != nullptr; }
+int32_t sam_mm_torch_attention_has_kernel(const char *name) { return find_kernel(name) != nullptr; }
 
 int32_t sam_mm_torch_attention(const at::Tensor *queries, int64_t query_row, const at::Tensor *keys_values,
                                const at::Tensor *padding, const at::Tensor *rel_h, const at::Tensor *rel_w,
                                int64_t window, int64_t query_pool, const char *kernel_name, at::Tensor **out,
                                sam_mm_torch_error *error) {
   return guarded(error, [&] {
-    const AttentionKernel *kernel = choose_kernel(kernel_name);
+    const AttentionKernel *kernel = find_kernel(kernel_name);
     TORCH_CHECK(kernel, "attention: this processor has no kernel ", kernel_name ? kernel_name : "");
     TORCH_CHECK(keys_values->dim() == 5 && queries->dim() == 4, "attention: keys and values must be (H, W, 2, heads, ",
                 "head_dim) and queries (rows, W, heads, head_dim), and are ", keys_values->sizes(), " and ",

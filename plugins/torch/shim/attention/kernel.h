@@ -86,5 +86,8 @@ const AttentionKernel *portable_kernel();
 const AttentionKernel *avx2_kernel();
 const AttentionKernel *avx512_kernel();
 
+// The kernel of that name, or where there is no name the best one; NULL when this processor or this build has none.
+const AttentionKernel *find_kernel(const char *name);
+
 }  // namespace attention
 }  // namespace sam_mm

@@ -72,5 +72,8 @@ struct LinearKernel {
 const LinearKernel *avx2_kernel();
 const LinearKernel *avx512_kernel();
 
+// The kernel of that name, or where there is no name the best one; NULL when this processor or this build has none.
+const LinearKernel *find_kernel(const char *name);
+
 }  // namespace tiled_linear
 }  // namespace sam_mm

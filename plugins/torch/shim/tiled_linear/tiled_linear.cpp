@@ -2,7 +2,6 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 
-#include <algorithm>
 #include <cstring>
 
 #include "../failure.h"
@@ -10,17 +9,15 @@
 #include "../processor.h"
 #include "../shim.h"
 #include "kernel.h"
+#include "tensors.h"
 
-namespace {
+namespace sam_mm {
+namespace tiled_linear {
 
-using sam_mm::guarded;
-using namespace sam_mm::tiled_linear;
-
-// The kernel of that name, or the best one; NULL when this processor or this build has none.
-const LinearKernel *choose_kernel(const char *name) {
+const LinearKernel *find_kernel(const char *name) {
   const LinearKernel *const kernels[] = {
-      sam_mm::has_avx512() ? avx512_kernel() : nullptr,
-      sam_mm::has_avx2() ? avx2_kernel() : nullptr,
+      has_avx512() ? avx512_kernel() : nullptr,
+      has_avx2() ? avx2_kernel() : nullptr,
   };
   for (const LinearKernel *kernel : kernels) {
     if (kernel && (name == nullptr || std::strcmp(kernel->name, name) == 0)) return kernel;
@@ -28,53 +25,24 @@ const LinearKernel *choose_kernel(const char *name) {
   return nullptr;
 }
 
-const LinearKernel &kernel_named(const char *name) {
-  const LinearKernel *kernel = choose_kernel(name);
-  TORCH_CHECK(kernel, "tiled linear layers: this processor has no kernel ", name ? name : "");
-  return *kernel;
-}
+}  // namespace tiled_linear
+}  // namespace sam_mm
 
-bool is_dense(const at::Tensor &tensor) {
-  return tensor.device().is_cpu() && tensor.scalar_type() == at::kFloat && tensor.is_contiguous();
-}
+namespace {
 
-// The values of a dense tensor with that many elements.
-float *values(const at::Tensor *tensor, int64_t count, const char *what) {
-  TORCH_CHECK(is_dense(*tensor) && tensor->numel() == count, "tiled linear layers: ", what,
-              " must be a contiguous float tensor of ", count, " elements on the CPU, and is ", tensor->scalar_type(), " ",
-              tensor->sizes());
-  return tensor->mutable_data_ptr<float>();
-}
+using sam_mm::guarded;
+using namespace sam_mm::tiled_linear;
 
-Layer layer_of(const LinearKernel &kernel, const sam_mm_torch_tiled_layer &given, const char *what) {
-  const int64_t outputs = given.bias->numel();
-  TORCH_CHECK(outputs % kernel.width_unit == 0 && given.inputs % kernel.width_unit == 0, "tiled linear layers: ", what,
-              " has ", given.inputs, " inputs and ", outputs, " outputs, which must be multiples of ", kernel.width_unit);
-  const auto packed = static_cast<int64_t>(kernel.packed_floats(outputs, given.inputs));
-  return {values(given.packed, packed, what), values(given.bias, outputs, "a bias"), given.inputs, outputs};
-}
-
-Norm norm_of(const sam_mm_torch_tiled_norm *given, int64_t width) {
-  if (!given) return {nullptr, nullptr, 0.0f};
-  return {values(given->weight, width, "the weight of a norm"), values(given->bias, width, "the bias of a norm"),
-          given->eps};
-}
-
-// Runs `tile(first, last, scratch)` on all rows: as many tiles for every thread, none larger than the kernel takes.
+// Runs `tile(first, last, scratch)` on all rows, on all threads.
 template <class Tile>
 void on_tiles(const LinearKernel &kernel, int64_t rows, size_t scratch_floats, const Tile &tile) {
   const int64_t threads = at::get_num_threads();
-  const int64_t units = (rows + kernel.row_unit - 1) / kernel.row_unit;
-  const int64_t most_units = kernel.tile_rows / kernel.row_unit;
-  int64_t tiles = (units + most_units - 1) / most_units;
-  tiles = std::min((tiles + threads - 1) / threads * threads, units);
+  const Tiles tiles(kernel, rows, threads);
   const auto each = static_cast<int64_t>((scratch_floats + 15) / 16 * 16);
   at::Tensor scratch = at::empty({each * threads}, at::kFloat);
   float *const base = scratch.mutable_data_ptr<float>();
-  sam_mm::in_pieces(tiles, [&](int64_t index, int64_t thread) {
-    const int64_t first = units * index / tiles * kernel.row_unit;
-    const int64_t last = std::min(units * (index + 1) / tiles * kernel.row_unit, rows);
-    tile(first, last, base + each * thread);
+  sam_mm::in_pieces(tiles.count, [&](int64_t index, int64_t thread) {
+    tile(tiles.first(index), tiles.last(index), base + each * thread);
   });
 }
 
@@ -82,10 +50,10 @@ void on_tiles(const LinearKernel &kernel, int64_t rows, size_t scratch_floats, c
 
 extern "C" {
 
-int32_t sam_mm_torch_tiled_linear_has_kernel(const char *name) { return choose_kernel(name) != nullptr; }
+int32_t sam_mm_torch_tiled_linear_has_kernel(const char *name) { return find_kernel(name) != nullptr; }
 
 int64_t sam_mm_torch_tiled_linear_width_unit(const char *name) {
-  const LinearKernel *kernel = choose_kernel(name);
+  const LinearKernel *kernel = find_kernel(name);
   return kernel ? kernel->width_unit : 0;
 }
 

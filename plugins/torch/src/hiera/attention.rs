@@ -5,8 +5,9 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::Result;
 use crate::image_encoder_vit::composed::Composed;
-use crate::nn::{LayerNorm, PackedLinear, Weights, normed_layers};
+use crate::nn::{LayerNorm, NormedMlp, PackedLinear, Weights, normed_layers};
 use crate::shim::kernels::max_pool_2x2;
+use crate::shim::window_block::WindowBlock;
 use crate::shim::{AttentionInput, attend, has_attention_kernel};
 
 /// ε of the layer norms.
@@ -87,6 +88,31 @@ impl MultiScaleAttention {
             heads,
             window,
             pool,
+        })
+    }
+
+    /// The block that this is the attention of, with its MLP, where all of it can be run on a few windows at a time.
+    pub fn window_block<'a>(&'a self, mlp: &'a NormedMlp) -> Option<WindowBlock<'a>> {
+        let Core::Fused { padding } = &self.core else {
+            return None;
+        };
+        let residual = self.residual.as_ref().map(PackedLinear::as_tiled);
+        let (norm2, fc1, fc2) = mlp.as_tiled()?;
+        Some(WindowBlock {
+            window: (self.window > 0).then_some(self.window)?,
+            heads: self.heads,
+            norm1: self.norm.tiled(),
+            q: self.q.as_tiled()?,
+            kv: self.kv.as_tiled()?,
+            residual: match residual {
+                Some(residual) => Some(residual?),
+                None => None,
+            },
+            padding,
+            proj: self.proj.as_tiled()?,
+            norm2,
+            fc1,
+            fc2,
         })
     }
 

@@ -60,6 +60,10 @@ impl MultiScaleBlock {
         } else {
             x.shallow_clone()
         };
+        if let Some(block) = self.attn.window_block(&self.mlp) {
+            block.run(&x, &out)?;
+            return Ok(out);
+        }
         // Complete before the first query changes the map.
         let of_all = match self.config.window_size {
             0 => Some(self.keys_values_of_all(&x, &parts)?),

@@ -65,6 +65,9 @@ pub fn encode_sam2(
             1 => 0,
             _ => wide * map(block.resolution / pool, block.dim_out),
         };
+        if let Some(threads) = tiles(block, by, wide).filter(|_| block.window_size > 0) {
+            return source + target + threads * windows_at_a_time(block);
+        }
         let tokens = parts.mlp_rows() * block.resolution / pool;
         let mlp = match tiles(block, by, wide) {
             Some(threads) => threads * tile(block.dim_out + block.mlp_dim.min(DEPTH)),
@@ -148,6 +151,23 @@ fn tiles(block: &HieraBlockConfig, by: AttentionBy, wide: usize) -> Option<usize
 /// Most hidden values of a row that an MLP in tiles makes at a time (`shim/tiled_linear/kernel.inc`), for every instruction
 /// set.
 const DEPTH: usize = 256;
+
+/// What a thread holds of the windows that it takes through a block at a time (`shim/window_block/window_block.cpp`).
+fn windows_at_a_time(block: &HieraBlockConfig) -> usize {
+    let (tokens, area) = match block.pools_queries {
+        true => (384, 4),
+        false => (192, 1),
+    };
+    let tokens = tokens.max(block.window_size.pow(2));
+    let tokens = tokens.min(block.resolution.pow(2));
+    // The map's values, queries, keys and values; of pooled queries the residual, and both pooled.
+    let mut rows = tokens * (block.dim + 3 * block.dim_out);
+    if area > 1 {
+        rows += tokens * block.dim_out + 2 * tokens / area * block.dim_out;
+    }
+    let inputs = block.dim_out + block.mlp_dim.min(DEPTH);
+    rows + tile(inputs.max(block.dim)) + kernel_workspace(block)
+}
 
 /// A tile of rows, each with a gap after every layer.
 fn tile(widths: usize) -> usize {

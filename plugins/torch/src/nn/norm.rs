@@ -85,7 +85,7 @@ impl LayerNorm {
     }
 
     /// The norm as a tiled layer wants it.
-    pub(super) fn tiled(&self) -> TiledNorm<'_> {
+    pub fn tiled(&self) -> TiledNorm<'_> {
         TiledNorm {
             weight: &self.weight,
             bias: &self.bias,

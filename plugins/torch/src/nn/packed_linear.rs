@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 use crate::error::Result;
 use crate::nn::{LayerNorm, Weights};
 use crate::shim::PackedWeight;
-use crate::shim::tiled_linear::{self, Then, TiledLayer};
+use crate::shim::tiled_linear::{self, Then, TiledLayer, TiledNorm};
 
 /// `y = x Wᵀ + b` with the weight in the layout that the device multiplies fastest, and in that alone: on a CPU packed by
 /// oneDNN (1.7 times as fast with AVX-512, and the GELU costs nothing) or for tiles, elsewhere as it is.
@@ -105,7 +105,8 @@ impl PackedLinear {
         Ok(())
     }
 
-    fn as_tiled(&self) -> Option<&TiledLayer> {
+    /// The layer as it is in tiles, where it is.
+    pub fn as_tiled(&self) -> Option<&TiledLayer> {
         match &self.weight {
             Weight::Tiled(layer) => Some(layer),
             _ => None,
@@ -169,9 +170,15 @@ impl NormedMlp {
         }
     }
 
+    /// The norm and both layers, where these are in tiles.
+    pub fn as_tiled(&self) -> Option<(TiledNorm<'_>, &TiledLayer, &TiledLayer)> {
+        let (fc1, fc2) = (self.fc1.as_tiled()?, self.fc2.as_tiled()?);
+        Some((self.norm.tiled(), fc1, fc2))
+    }
+
     /// Whether the hidden layer is never in memory as a whole, however many rows there are.
     pub fn is_tiled(&self) -> bool {
-        self.fc1.as_tiled().is_some() && self.fc2.as_tiled().is_some()
+        self.as_tiled().is_some()
     }
 
     /// Adds the MLP of `x (…, width)`, fp32, to it.
@@ -179,8 +186,8 @@ impl NormedMlp {
     /// # Errors
     /// When libtorch fails.
     pub fn add_to(&self, x: &Tensor) -> Result<()> {
-        if let (Some(fc1), Some(fc2)) = (self.fc1.as_tiled(), self.fc2.as_tiled()) {
-            return Ok(tiled_linear::mlp(Some(self.norm.tiled()), fc1, fc2, x)?);
+        if let Some((norm, fc1, fc2)) = self.as_tiled() {
+            return Ok(tiled_linear::mlp(Some(norm), fc1, fc2, x)?);
         }
         let normed = self.norm.forward(x)?.f_to_kind(self.kind)?;
         let hidden = self.fc1.forward_gelu(&normed)?;

@@ -68,6 +68,21 @@ pub struct TiledNorm {
 }
 
 #[repr(C)]
+pub struct WindowBlock {
+    pub window: i64,
+    pub heads: i64,
+    pub norm1: TiledNorm,
+    pub q: TiledLayer,
+    pub kv: TiledLayer,
+    pub residual: *const TiledLayer,
+    pub padding: *const C_tensor,
+    pub proj: TiledLayer,
+    pub norm2: TiledNorm,
+    pub fc1: TiledLayer,
+    pub fc2: TiledLayer,
+}
+
+#[repr(C)]
 pub struct Depthwise {
     pub channels: i64,
     pub weight: *const f32,
@@ -204,6 +219,14 @@ unsafe extern "C" {
         norm: *const TiledNorm,
         fc1: *const TiledLayer,
         fc2: *const TiledLayer,
+        kernel: *const c_char,
+        error: *mut Error,
+    ) -> i32;
+
+    pub fn sam_mm_torch_window_block_run(
+        block: *const WindowBlock,
+        map: *const C_tensor,
+        out: *const C_tensor,
         kernel: *const c_char,
         error: *mut Error,
     ) -> i32;

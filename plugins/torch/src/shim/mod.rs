@@ -8,6 +8,7 @@ mod linear;
 mod memory;
 mod runtime;
 pub mod tiled_linear;
+pub mod window_block;
 
 pub use attention::{AttentionInput, attend, has_attention_kernel};
 pub use failure::{Failure, FailureKind};

@@ -109,7 +109,12 @@ impl TiledLayer {
         run_all(norm, &[self], x, &[out], then)
     }
 
-    fn raw(&self) -> ffi::TiledLayer {
+    /// Of the kernel that it was packed for, or NULL.
+    pub(super) fn kernel_name(&self) -> *const core::ffi::c_char {
+        name_of(self.kernel)
+    }
+
+    pub(super) fn raw(&self) -> ffi::TiledLayer {
         ffi::TiledLayer {
             packed: self.packed.as_ptr(),
             bias: self.bias.as_ptr(),
@@ -182,7 +187,7 @@ fn width_unit(kernel: Option<&CStr>) -> i64 {
     unsafe { ffi::sam_mm_torch_tiled_linear_width_unit(name_of(kernel)) }
 }
 
-fn raw_norm(norm: TiledNorm<'_>) -> ffi::TiledNorm {
+pub(super) fn raw_norm(norm: TiledNorm<'_>) -> ffi::TiledNorm {
     ffi::TiledNorm {
         weight: norm.weight.as_ptr(),
         bias: norm.bias.as_ptr(),
