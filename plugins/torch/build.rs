@@ -12,7 +12,7 @@ const TORCH_SOURCES: [&str; 8] = [
     "memory.cpp",
     "runtime.cpp",
     "tiled_linear/tiled_linear.cpp",
-    "window_block/window_block.cpp",
+    "hiera_block/hiera_block.cpp",
 ];
 /// Instruction sets that kernels are compiled for, and what the compiler needs to be told.
 const INSTRUCTION_SETS: [(&str, &[&str]); 3] = [

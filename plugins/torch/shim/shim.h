@@ -114,9 +114,9 @@ int32_t sam_mm_torch_tiled_mlp(const at::Tensor *x, const sam_mm_torch_tiled_nor
                                const sam_mm_torch_tiled_layer *fc1, const sam_mm_torch_tiled_layer *fc2,
                                const char *kernel, sam_mm_torch_error *error);
 
-// window_block/window_block.cpp. All tensors are contiguous fp32 on the CPU. A transformer block whose attention is within
-// windows of `window` x `window` tokens, as Hiera has them (SAM 2, `MultiScaleBlock`).
-struct sam_mm_torch_window_block {
+// hiera_block/hiera_block.cpp. All tensors are contiguous fp32 on the CPU. A transformer block of Hiera (SAM 2,
+// `MultiScaleBlock`) whose attention is within windows of `window` x `window` tokens; 0: of all to all.
+struct sam_mm_torch_hiera_block {
   int64_t window, heads;
   sam_mm_torch_tiled_norm norm1;
   sam_mm_torch_tiled_layer q, kv;
@@ -128,8 +128,8 @@ struct sam_mm_torch_window_block {
   sam_mm_torch_tiled_norm norm2;
   sam_mm_torch_tiled_layer fc1, fc2;
 };
-// The block of `map` (H, W, dim) to `out`: where queries are pooled (H / 2, W / 2, C), of even sides and windows, else of the
+// The block of `map` (H, W, dim) to `out`: where queries are pooled (H / 2, W / 2, C), of even sides within even windows, else of the
 // map's shape; it may then be the map itself. `kernel` is "avx2" or "avx512"; NULL picks the best one.
-int32_t sam_mm_torch_window_block_run(const sam_mm_torch_window_block *block, const at::Tensor *map, const at::Tensor *out,
+int32_t sam_mm_torch_hiera_block_run(const sam_mm_torch_hiera_block *block, const at::Tensor *map, const at::Tensor *out,
                                   const char *kernel, sam_mm_torch_error *error);
 }

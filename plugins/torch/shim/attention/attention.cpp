@@ -68,7 +68,8 @@ void attend(const AttentionKernel &kernel, const AttentionProblem &problem) {
   const long parts = std::clamp((4 * threads + heads - 1) / heads, 1L, tiles);
   const long part_queries = (tiles + parts - 1) / parts * kernel.tile_queries;
 
-  const size_t each = (kernel.scratch_floats(problem) + 15) / 16 * 16;
+  const size_t of_keys = (kernel.key_floats(problem) + 15) / 16 * 16;
+  const size_t each = of_keys + (kernel.scratch_floats(problem) + 15) / 16 * 16;
   at::Tensor scratch = floats(each * static_cast<size_t>(threads));
   float *const base = scratch.mutable_data_ptr<float>();
   at::parallel_for(0, heads * parts, 1, [&](int64_t begin, int64_t end) {
@@ -80,9 +81,9 @@ void attend(const AttentionKernel &kernel, const AttentionProblem &problem) {
       const long first = piece % parts * part_queries;
       const long last = std::min(first + part_queries, Window(problem, window).queries());
       if (first >= last) continue;
-      if (pair != loaded) kernel.load_keys(problem, window, head, own);
+      if (pair != loaded) kernel.load_keys(problem, window, head, 0, problem.window_h * problem.window_w, own);
       loaded = pair;
-      kernel.run(problem, window, head, first, last, own);
+      kernel.run(problem, window, head, first, last, own, own + of_keys);
     }
   });
 }
@@ -125,10 +126,11 @@ int32_t sam_mm_torch_attention(const at::Tensor *queries, int64_t query_row, con
     at::Tensor result = at::empty({rows, w / pool, heads * dim}, at::kFloat);
     AttentionProblem problem;
     problem.queries = queries->const_data_ptr<float>();
-    problem.query_row = query_row;
+    problem.first_query = query_row * (w / pool);
     problem.query_rows = rows;
     problem.query_pool = pool;
     problem.keys_values = keys_values->const_data_ptr<float>();
+    problem.first_key = 0;
     problem.padding = padding->const_data_ptr<float>();
     problem.rel_h = packed_h.defined() ? packed_h.const_data_ptr<float>() : nullptr;
     problem.rel_w = packed_w.defined() ? packed_w.const_data_ptr<float>() : nullptr;

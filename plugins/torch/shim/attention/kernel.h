@@ -15,12 +15,13 @@ namespace attention {
 // Tokens on a grid, cut into windows; a grid that is one window attends globally. Strides are in floats.
 struct AttentionProblem {
   // Queries lie on a grid of their own, `query_pool` times as coarse (1: the same grid), which divides grid and windows.
-  // The query at its row y and column x lies at queries + ((y − query_row) · grid_w / query_pool + x) · heads · head_dim;
-  // `query_rows` rows of it have one.
+  // Counted row after row, the query number i lies at queries + (i − first_query) · heads · head_dim; those of `query_rows`
+  // rows of their grid are there.
   const float *queries;
-  long query_row, query_rows, query_pool;
-  // Its key and its value lie at keys_values + (y · grid_w + x) · 2 · heads · head_dim, in this order.
+  long first_query, query_rows, query_pool;
+  // Key and value of the token number i lie at keys_values + (i − first_key) · 2 · heads · head_dim, in this order.
   const float *keys_values;
+  long first_key;
   // Key and value of a token that only pads a window beyond the grid.
   const float *padding;
   // Rows of relative positions, packed by `pack_rel_pos`; NULL for none.
@@ -53,9 +54,9 @@ struct Window {
     query_x = x / p.query_pool;
     query_w = w / p.query_pool;
     const long query_h = h / p.query_pool;
-    const long last = p.query_row + p.query_rows;
+    const long query_row = p.first_query / (p.grid_w / p.query_pool), last = query_row + p.query_rows;
     const long end = last < query_y + query_h ? last - query_y : query_h;
-    first_row = p.query_row > query_y ? p.query_row - query_y : 0;
+    first_row = query_row > query_y ? query_row - query_y : 0;
     rows = end > first_row ? end - first_row : 0;
   }
 
@@ -69,16 +70,21 @@ struct AttentionKernel {
   const char *name;
   // Queries of a tile: the unit in which `run` takes them.
   long tile_queries;
-  // Floats of scratch memory that `run` needs.
+  // Tokens of a window that are loaded at a time, or several times as many.
+  long (*key_unit)(const AttentionProblem &);
+  // Floats of the packed keys and values of a head of a window, and of the scratch memory that `run` needs besides; both
+  // are aligned to 64 bytes.
+  size_t (*key_floats)(const AttentionProblem &);
   size_t (*scratch_floats)(const AttentionProblem &);
   // Floats of a packed table of `rows` rows.
   size_t (*rel_pos_floats)(long rows, long head_dim);
   // Packs a table (rows, head_dim) for `AttentionProblem::rel_h` or `rel_w`.
   void (*pack_rel_pos)(const float *table, long rows, long head_dim, float *packed);
-  // Copies the keys and values of one head of one window into the scratch memory, which is aligned to 64 bytes.
-  void (*load_keys)(const AttentionProblem &, long window, long head, float *scratch);
+  // Packs the keys and values of one head of one window, of its tokens [first, last), counted along its rows: whole units, but
+  // that the last may be cut short by the end of the window. Different tokens may be loaded by different threads.
+  void (*load_keys)(const AttentionProblem &, long window, long head, long first, long last, float *keys);
   // Attends with the queries [first, last) of that window, counted along its rows.
-  void (*run)(const AttentionProblem &, long window, long head, long first, long last, float *scratch);
+  void (*run)(const AttentionProblem &, long window, long head, long first, long last, const float *keys, float *scratch);
 };
 
 // One per instruction set; NULL where it was not compiled.

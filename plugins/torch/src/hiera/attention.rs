@@ -6,8 +6,8 @@ use tch::{Device, Kind, Tensor};
 use crate::error::Result;
 use crate::image_encoder_vit::composed::Composed;
 use crate::nn::{LayerNorm, NormedMlp, PackedLinear, Weights, normed_layers};
+use crate::shim::hiera_block::HieraBlock;
 use crate::shim::kernels::max_pool_2x2;
-use crate::shim::window_block::WindowBlock;
 use crate::shim::{AttentionInput, attend, has_attention_kernel};
 
 /// ε of the layer norms.
@@ -91,15 +91,18 @@ impl MultiScaleAttention {
         })
     }
 
-    /// The block that this is the attention of, with its MLP, where all of it can be run on a few windows at a time.
-    pub fn window_block<'a>(&'a self, mlp: &'a NormedMlp) -> Option<WindowBlock<'a>> {
+    /// The block that this is the attention of, with its MLP, where all of it can be run in one go.
+    pub fn whole_block<'a>(&'a self, mlp: &'a NormedMlp) -> Option<HieraBlock<'a>> {
         let Core::Fused { padding } = &self.core else {
             return None;
         };
+        if self.pool > 1 && self.window == 0 {
+            return None;
+        }
         let residual = self.residual.as_ref().map(PackedLinear::as_tiled);
         let (norm2, fc1, fc2) = mlp.as_tiled()?;
-        Some(WindowBlock {
-            window: (self.window > 0).then_some(self.window)?,
+        Some(HieraBlock {
+            window: self.window,
             heads: self.heads,
             norm1: self.norm.tiled(),
             q: self.q.as_tiled()?,

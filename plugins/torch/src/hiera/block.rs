@@ -60,7 +60,7 @@ impl MultiScaleBlock {
         } else {
             x.shallow_clone()
         };
-        if let Some(block) = self.attn.window_block(&self.mlp) {
+        if let Some(block) = self.attn.whole_block(&self.mlp) {
             block.run(&x, &out)?;
             return Ok(out);
         }

@@ -65,8 +65,12 @@ pub fn encode_sam2(
             1 => 0,
             _ => wide * map(block.resolution / pool, block.dim_out),
         };
-        if let Some(threads) = tiles(block, by, wide).filter(|_| block.window_size > 0) {
-            return source + target + threads * windows_at_a_time(block);
+        if let Some(threads) = tiles(block, by, wide) {
+            let within = match block.window_size {
+                0 => of_all_keys(block, threads),
+                _ => threads * windows_at_a_time(block),
+            };
+            return source + target + within;
         }
         let tokens = parts.mlp_rows() * block.resolution / pool;
         let mlp = match tiles(block, by, wide) {
@@ -152,7 +156,8 @@ fn tiles(block: &HieraBlockConfig, by: AttentionBy, wide: usize) -> Option<usize
 /// set.
 const DEPTH: usize = 256;
 
-/// What a thread holds of the windows that it takes through a block at a time (`shim/window_block/window_block.cpp`).
+/// What a thread holds of the windows that it takes through a block at a time (`OfWindows` of
+/// `shim/hiera_block/hiera_block.cpp`).
 fn windows_at_a_time(block: &HieraBlockConfig) -> usize {
     let (tokens, area) = match block.pools_queries {
         true => (384, 4),
@@ -169,6 +174,16 @@ fn windows_at_a_time(block: &HieraBlockConfig) -> usize {
     rows + tile(inputs.max(block.dim)) + kernel_workspace(block)
 }
 
+/// What global attention takes within a block: all keys and values, and what a thread holds of a tile of queries (`OfTile` of
+/// `shim/hiera_block/hiera_block.cpp`).
+fn of_all_keys(block: &HieraBlockConfig, threads: usize) -> usize {
+    let keys = block.num_heads * packed_keys(block);
+    let widest = block.dim_out + block.mlp_dim.min(DEPTH);
+    let of_keys = BLOCK * 2 * block.dim_out;
+    let of_queries = TILE * block.dim_out + queries_of_a_tile(block);
+    keys + threads * (tile(widest) + of_keys.max(of_queries))
+}
+
 /// A tile of rows, each with a gap after every layer.
 fn tile(widths: usize) -> usize {
     const GAP: usize = 16;
@@ -178,18 +193,30 @@ fn tile(widths: usize) -> usize {
 /// What a thread of the kernel holds: a head's keys and values, and a tile of queries with their scores
 /// (`shim/attention/kernel.inc`).
 fn kernel_workspace(block: &HieraBlockConfig) -> usize {
-    let side = if block.window_size == 0 {
-        block.resolution
-    } else {
-        block.window_size
+    packed_keys(block) + queries_of_a_tile(block)
+}
+
+/// Keys and values of a head of a window (`Keys` there).
+fn packed_keys(block: &HieraBlockConfig) -> usize {
+    let (keys, row, head_dim, width) = slots(block);
+    keys.div_ceil(BLOCK) * row * (head_dim + width)
+}
+
+/// A tile of queries with their scores and sums (`Scratch` there).
+fn queries_of_a_tile(block: &HieraBlockConfig) -> usize {
+    let (_, row, head_dim, width) = slots(block);
+    TILE * (head_dim + width + row)
+}
+
+/// Keys of a window, those that are a block with what pads it, the width of a head, and that of its values padded.
+fn slots(block: &HieraBlockConfig) -> (usize, usize, usize, usize) {
+    let side = match block.window_size {
+        0 => block.resolution,
+        window => window,
     };
     let keys = side * side;
     let head_dim = block.dim_out / block.num_heads;
+    let row = keys.min(BLOCK).next_multiple_of(LANES);
     let width = head_dim.next_multiple_of(PANEL);
-    let row = keys
-        .min(BLOCK)
-        .next_multiple_of(LANES)
-        .next_multiple_of(PANEL);
-    let slots = keys.div_ceil(BLOCK) * row;
-    slots * (head_dim + width) + TILE * (head_dim + width + row)
+    (keys, row.next_multiple_of(PANEL), head_dim, width)
 }

@@ -68,7 +68,7 @@ pub struct TiledNorm {
 }
 
 #[repr(C)]
-pub struct WindowBlock {
+pub struct HieraBlock {
     pub window: i64,
     pub heads: i64,
     pub norm1: TiledNorm,
@@ -223,8 +223,8 @@ unsafe extern "C" {
         error: *mut Error,
     ) -> i32;
 
-    pub fn sam_mm_torch_window_block_run(
-        block: *const WindowBlock,
+    pub fn sam_mm_torch_hiera_block_run(
+        block: *const HieraBlock,
         map: *const C_tensor,
         out: *const C_tensor,
         kernel: *const c_char,

@@ -3,12 +3,12 @@
 mod attention;
 mod failure;
 mod ffi;
+pub mod hiera_block;
 pub mod kernels;
 mod linear;
 mod memory;
 mod runtime;
 pub mod tiled_linear;
-pub mod window_block;
 
 pub use attention::{AttentionInput, attend, has_attention_kernel};
 pub use failure::{Failure, FailureKind};

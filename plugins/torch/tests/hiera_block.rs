@@ -1,9 +1,9 @@
-//! Blocks with attention within windows against libtorch in fp64, with every kernel that this processor has.
+//! Blocks of Hiera against libtorch in fp64, with every kernel that this processor has.
 
 use std::ffi::CStr;
 
+use sam_mm_torch::shim::hiera_block::HieraBlock;
 use sam_mm_torch::shim::tiled_linear::{TiledLayer, TiledNorm, has_tiled_linear_kernel};
-use sam_mm_torch::shim::window_block::WindowBlock;
 use sam_mm_torch::shim::{num_threads, set_num_threads};
 use tch::{Device, Kind, Tensor};
 
@@ -144,9 +144,9 @@ impl Block {
         }
     }
 
-    fn tiled<'a>(&'a self, packed: &'a Packed) -> WindowBlock<'a> {
+    fn tiled<'a>(&'a self, packed: &'a Packed) -> HieraBlock<'a> {
         let [q, kv, proj, fc1, fc2] = &packed.layers;
-        WindowBlock {
+        HieraBlock {
             window: self.case.window,
             heads: self.case.heads,
             norm1: self.norm1.tiled(),
@@ -164,7 +164,11 @@ impl Block {
     /// As the official code has it, window after window, in fp64.
     fn of(&self, map: &Tensor) -> Tensor {
         let case = &self.case;
-        let (side, head_dim) = (case.window, case.out_dim / case.heads);
+        let head_dim = case.out_dim / case.heads;
+        let (side, side_x) = match case.window {
+            0 => (case.height, case.width),
+            window => (window, window),
+        };
         let by_pool = if case.pooled { 2 } else { 1 };
         let normed = self.norm1.of(&wide(map));
         let residual = match &self.residual {
@@ -173,10 +177,10 @@ impl Block {
         };
         let attended = residual.zeros_like();
         for y in (0..case.height).step_by(side as usize) {
-            for x in (0..case.width).step_by(side as usize) {
-                let (h, w) = (side.min(case.height - y), side.min(case.width - x));
+            for x in (0..case.width).step_by(side_x as usize) {
+                let (h, w) = (side.min(case.height - y), side_x.min(case.width - x));
                 let inside = normed.narrow(0, y, h).narrow(1, x, w);
-                let padded = inside.constant_pad_nd([0, 0, 0, side - w, 0, side - h]);
+                let padded = inside.constant_pad_nd([0, 0, 0, side_x - w, 0, side - h]);
                 let mut q = self.q.of(&padded);
                 if case.pooled {
                     q = pool(&q);
@@ -214,7 +218,8 @@ fn difference(ours: &Tensor, theirs: &Tensor) -> f64 {
     apart.double_value(&[]) / theirs.abs().max().double_value(&[])
 }
 
-/// Windows that fill the map and such that do not, along either axis; several to a group, one, and larger than a tile.
+/// Windows that fill the map and such that do not, along either axis; several to a group, one, and larger than a tile; and the
+/// whole map, of less than a block of keys, of some, and with a rest.
 fn cases() -> Vec<Case> {
     let case = |height, width, window, dim, out_dim, heads, pooled| Case {
         height,
@@ -233,6 +238,9 @@ fn cases() -> Vec<Case> {
         case(16, 16, 4, 32, 64, 2, true),
         case(12, 20, 8, 16, 32, 1, true),
         case(32, 16, 14, 48, 96, 3, true),
+        case(5, 7, 0, 32, 32, 2, false),
+        case(16, 32, 0, 48, 48, 1, false),
+        case(30, 23, 0, 96, 96, 2, false),
     ]
 }
 
@@ -301,7 +309,7 @@ fn what_does_not_fit_is_told() {
     assert!(message(&random(&[16, 16, 16]), &block.out()).contains("do not follow"));
     assert!(message(&map, &random(&[8, 8, 32])).contains("output"));
     assert!(message(&map.to_kind(Kind::Double), &block.out()).contains("map"));
-    let odd = WindowBlock {
+    let odd = HieraBlock {
         window: 3,
         ..block.tiled(&packed)
     };
@@ -311,7 +319,18 @@ fn what_does_not_fit_is_told() {
             .to_string()
             .contains("windows of 3")
     );
-    let heads = WindowBlock {
+    let whole = HieraBlock {
+        window: 0,
+        ..block.tiled(&packed)
+    };
+    assert!(
+        whole
+            .run(&map, &block.out())
+            .unwrap_err()
+            .to_string()
+            .contains("windows of 0")
+    );
+    let heads = HieraBlock {
         heads: 5,
         ..block.tiled(&packed)
     };

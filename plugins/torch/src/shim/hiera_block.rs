@@ -1,5 +1,5 @@
-//! Transformer blocks with attention within windows, a few windows at a time from one end to the other
-//! (`shim/window_block/`).
+//! Transformer blocks of Hiera, a few windows or a tile of queries at a time from one end to the other
+//! (`shim/hiera_block/`).
 
 use core::ptr;
 
@@ -9,9 +9,9 @@ use super::failure::Failure;
 use super::ffi;
 use super::tiled_linear::{TiledLayer, TiledNorm, raw_norm};
 
-/// A block of Hiera whose attention is within windows, in fp32 on the CPU.
-pub struct WindowBlock<'a> {
-    /// Side of the windows in tokens.
+/// A block of Hiera (`MultiScaleBlock`), in fp32 on the CPU.
+pub struct HieraBlock<'a> {
+    /// Side of the windows in tokens; 0: all tokens attend to all, and queries are not pooled.
     pub window: i64,
     /// Heads of the attention.
     pub heads: i64,
@@ -36,7 +36,7 @@ pub struct WindowBlock<'a> {
     pub fc2: &'a TiledLayer,
 }
 
-impl WindowBlock<'_> {
+impl HieraBlock<'_> {
     /// The block of a map `(H, W, dim)`, written to `out`: `(H, W, C)`, which may be the map itself, or where queries are
     /// pooled `(H / 2, W / 2, C)`. All layers are for the same kernel.
     ///
@@ -44,7 +44,7 @@ impl WindowBlock<'_> {
     /// When shapes do not fit, or memory runs out.
     pub fn run(&self, map: &Tensor, out: &Tensor) -> Result<(), Failure> {
         let residual = self.residual.map(TiledLayer::raw);
-        let block = ffi::WindowBlock {
+        let block = ffi::HieraBlock {
             window: self.window,
             heads: self.heads,
             norm1: raw_norm(self.norm1),
@@ -60,7 +60,7 @@ impl WindowBlock<'_> {
         // SAFETY: all tensors are live; the function checks their shapes and types and only writes to `out`, which the caller
         // lends for that. The residual's layer and the kernel's name may be NULL.
         Failure::check(|error| unsafe {
-            ffi::sam_mm_torch_window_block_run(
+            ffi::sam_mm_torch_hiera_block_run(
                 &raw const block,
                 map.as_ptr(),
                 out.as_ptr(),
