@@ -7,7 +7,7 @@ use common::formula;
 use common::golden::{Golden, max_difference};
 use sam_mm_backend_abi::sdk::Attention;
 use sam_mm_checkpoint::{Checkpoint, HieraConfig, HieraStageConfig};
-use sam_mm_torch::hiera::{Hiera, pos_embed};
+use sam_mm_torch::hiera::{Hiera, MultiScaleBlock, pos_embed};
 use sam_mm_torch::nn::Weights;
 use tch::{Device, Kind, Tensor};
 
@@ -83,6 +83,32 @@ fn every_stage_gives_what_the_official_one_does_whatever_the_plan() {
 #[test]
 fn the_epsilon_of_layer_norms_is_that_of_the_official_trunk() {
     assert_stages_are_those_of("sam2_quiet", Attention::Full);
+}
+
+/// What runs where there is no kernel for a whole block, in bf16, and on a GPU.
+#[test]
+fn a_block_in_parts_is_the_whole_block() {
+    let golden = Golden::open("sam2_stages");
+    let checkpoint = golden.checkpoint();
+    let trunk = trunk_of(&checkpoint);
+    for (index, block) in config().blocks().into_iter().enumerate() {
+        let weights = trunk.sub("blocks").sub(index);
+        let (side, dim) = (block.resolution as i64, block.dim as i64);
+        let map = Tensor::from_slice(&formula::uniform("map", (side * side * dim) as usize));
+        let map = map.view([side, side, dim]);
+        let block = MultiScaleBlock::load(&weights, &block).unwrap();
+        let whole = block.forward(map.copy(), Attention::Full).unwrap();
+        for attention in [Attention::Full, Attention::Chunked] {
+            let parts = block.forward_in_parts(map.copy(), attention).unwrap();
+            let largest = whole.abs().max().double_value(&[]);
+            let apart = (&parts - &whole).abs().max().double_value(&[]) / largest;
+            assert!(apart < 1e-5, "block {index}, {attention:?}: {apart}");
+            assert!(
+                parts.size() != map.size() || parts != map,
+                "block {index} changes nothing"
+            );
+        }
+    }
 }
 
 #[test]

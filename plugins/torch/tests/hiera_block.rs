@@ -219,7 +219,8 @@ fn difference(ours: &Tensor, theirs: &Tensor) -> f64 {
 }
 
 /// Windows that fill the map and such that do not, along either axis; several to a group, one, and larger than a tile; and the
-/// whole map, of less than a block of keys, of some, and with a rest.
+/// whole map, of less than a block of keys, of some, and with a rest. Heads are as wide as those of base_plus (56) and large
+/// (72), too.
 fn cases() -> Vec<Case> {
     let case = |height, width, window, dim, out_dim, heads, pooled| Case {
         height,
@@ -238,6 +239,9 @@ fn cases() -> Vec<Case> {
         case(16, 16, 4, 32, 64, 2, true),
         case(12, 20, 8, 16, 32, 1, true),
         case(32, 16, 14, 48, 96, 3, true),
+        case(14, 9, 7, 112, 112, 2, false),
+        case(20, 16, 14, 112, 224, 4, true),
+        case(11, 30, 0, 144, 144, 2, false),
         case(5, 7, 0, 32, 32, 2, false),
         case(16, 32, 0, 48, 48, 1, false),
         case(30, 23, 0, 96, 96, 2, false),

@@ -1,7 +1,7 @@
 // Transformer blocks of Hiera, from the first norm to the end of the MLP. Within windows a thread takes a few of them at a time
 // through the whole block; where all tokens attend to all it takes a tile of queries, once all keys are there. What lies
-// between stays in the caches of a core, threads wait for one another only at the end, and but for the keys and values of
-// global attention there is no map between the block's layers.
+// between stays in the caches of a core, threads wait for one another only where all keys must be there, and but for those keys
+// and values there is no map between the block's layers.
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 
@@ -62,9 +62,11 @@ long tokens_of(const Group &group) {
   return tokens;
 }
 
-// All windows, the largest groups first, so that no thread is left with one when the others are done.
-std::vector<Group> groups_of(const Block &b) {
-  const long most = b.pool > 1 ? kPooledTokens : kTokens;
+// All windows, in groups of no more tokens than every thread can have, unless a window has more. The largest come first, so
+// that those that are taken last are the shortest.
+std::vector<Group> groups_of(const Block &b, long threads) {
+  const long share = (b.height * b.width + threads - 1) / threads;
+  const long most = std::min(b.pool > 1 ? kPooledTokens : kTokens, share);
   std::vector<Group> groups;
   long tokens = most;
   for (long y = 0; y < b.height; y += b.window) {
@@ -199,7 +201,9 @@ struct OfTile {
 template <class Tile>
 void in_tiles(const LinearKernel &kernel, long rows, const Tile &tile) {
   const Tiles tiles(kernel, rows, 1);
-  for (long index = 0; index < tiles.count; index++) tile(tiles.first(index), tiles.last(index));
+  for (int64_t index = 0; index < tiles.count; index++) {
+    tile(static_cast<long>(tiles.first(index)), static_cast<long>(tiles.last(index)));
+  }
 }
 
 // Copies a window between the map (rows of `row` floats) and the scratch memory, a row at a time.
@@ -266,20 +270,21 @@ void run_group(const Block &b, const Group &group, float *base) {
   }
 }
 
-// Runs `piece(index, scratch)` on all threads.
+// Runs `piece(index, scratch)` on all threads, or as many as there are pieces.
 template <class Piece>
-void on_threads(size_t pieces, size_t scratch_floats, const Piece &piece) {
+void on_threads(int64_t pieces, size_t scratch_floats, const Piece &piece) {
   const auto each = static_cast<int64_t>(scratch_floats);
-  at::Tensor scratch = at::empty({each * at::get_num_threads()}, at::kFloat);
+  const int64_t threads = std::min<int64_t>(at::get_num_threads(), pieces);
+  at::Tensor scratch = at::empty({each * threads}, at::kFloat);
   float *const base = scratch.mutable_data_ptr<float>();
-  sam_mm::in_pieces(static_cast<int64_t>(pieces), [&](int64_t index, int64_t thread) { piece(index, base + each * thread); });
+  sam_mm::in_pieces(pieces, [&](int64_t index, int64_t thread) { piece(static_cast<long>(index), base + each * thread); });
 }
 
 void run_windows(const Block &b) {
-  const std::vector<Group> groups = groups_of(b);
+  const std::vector<Group> groups = groups_of(b, at::get_num_threads());
   const OfWindows most(b, tokens_of(groups.front()), nullptr);
-  on_threads(groups.size(), most.floats,
-             [&](int64_t index, float *scratch) { run_group(b, groups[static_cast<size_t>(index)], scratch); });
+  on_threads(static_cast<int64_t>(groups.size()), most.floats,
+             [&](long index, float *scratch) { run_group(b, groups[static_cast<size_t>(index)], scratch); });
 }
 
 // Keys and values of the tokens from `first` on, at most a unit of them, to their place among all: (heads, floats of a head).
@@ -320,12 +325,13 @@ void run_whole(const Block &b) {
   const OfTile scratch(b, nullptr);
 
   const long unit = b.attention->key_unit(problem);
-  on_threads(static_cast<size_t>((tokens + unit - 1) / unit), scratch.floats, [&](int64_t index, float *base) {
-    load_keys(b, index * unit, std::min((index + 1) * unit, tokens), of_head, all, base);
+  on_threads((tokens + unit - 1) / unit, scratch.floats, [&](long index, float *base) {
+    const long first = index * unit;
+    load_keys(b, first, std::min(first + unit, tokens), of_head, all, base);
   });
   const Tiles tiles(*b.linear, tokens, at::get_num_threads());
-  on_threads(static_cast<size_t>(tiles.count), scratch.floats, [&](int64_t index, float *base) {
-    run_tile(b, tiles.first(index), tiles.last(index), of_head, all, base);
+  on_threads(tiles.count, scratch.floats, [&](long index, float *base) {
+    run_tile(b, static_cast<long>(tiles.first(index)), static_cast<long>(tiles.last(index)), of_head, all, base);
   });
 }
 

@@ -96,9 +96,6 @@ impl MultiScaleAttention {
         let Core::Fused { padding } = &self.core else {
             return None;
         };
-        if self.pool > 1 && self.window == 0 {
-            return None;
-        }
         let residual = self.residual.as_ref().map(PackedLinear::as_tiled);
         let (norm2, fc1, fc2) = mlp.as_tiled()?;
         Some(HieraBlock {

@@ -10,6 +10,12 @@ use crate::error::Result;
 use crate::image_encoder_vit::workspace::Rows;
 use crate::nn::{LayerNorm, NormedMlp, PackedLinear, Weights};
 
+/// Whether a block can be run in one go (`shim/hiera_block/`) where the processor has kernels for its layers and its attention.
+/// Official models pool no queries of global attention.
+pub fn runs_whole(block: &HieraBlockConfig) -> bool {
+    block.window_size > 0 || !block.pools_queries
+}
+
 /// A block: attention and an MLP with residuals. Where a stage starts, the residual of attention is projected to the new
 /// width and pooled as the queries are.
 pub struct MultiScaleBlock {
@@ -51,19 +57,25 @@ impl MultiScaleBlock {
     /// # Errors
     /// When memory runs out or libtorch fails.
     pub fn forward(&self, x: Tensor, plan: AttentionPlan) -> Result<Tensor> {
+        let whole = self.attn.whole_block(&self.mlp);
+        match whole.filter(|_| runs_whole(&self.config)) {
+            Some(block) => {
+                let out = self.output_of(&x)?;
+                block.run(&x, &out)?;
+                Ok(out)
+            }
+            None => self.forward_in_parts(x, plan),
+        }
+    }
+
+    /// [`forward`](Self::forward), layer after layer on parts of the map: on any device, in any precision.
+    ///
+    /// # Errors
+    /// When memory runs out or libtorch fails.
+    pub fn forward_in_parts(&self, x: Tensor, plan: AttentionPlan) -> Result<Tensor> {
         let parts = Parts::new(&self.config, plan, x.device().is_cuda());
         let pool = if self.config.pools_queries { 2 } else { 1 };
-        let (h, w, _) = x.size3()?;
-        let out = if pool > 1 {
-            let size = [h / pool, w / pool, self.config.dim_out as i64];
-            Tensor::f_empty(size, (Kind::Float, x.device()))?
-        } else {
-            x.shallow_clone()
-        };
-        if let Some(block) = self.attn.whole_block(&self.mlp) {
-            block.run(&x, &out)?;
-            return Ok(out);
-        }
+        let out = self.output_of(&x)?;
         // Complete before the first query changes the map.
         let of_all = match self.config.window_size {
             0 => Some(self.keys_values_of_all(&x, &parts)?),
@@ -86,6 +98,16 @@ impl MultiScaleBlock {
             }
         }
         Ok(out)
+    }
+
+    /// Where the block of a map goes: the map itself, or where queries are pooled a new one of half the resolution.
+    fn output_of(&self, x: &Tensor) -> Result<Tensor> {
+        if !self.config.pools_queries {
+            return Ok(x.shallow_clone());
+        }
+        let (h, w, _) = x.size3()?;
+        let size = [h / 2, w / 2, self.config.dim_out as i64];
+        Ok(Tensor::f_empty(size, (Kind::Float, x.device()))?)
     }
 
     /// Keys and values of the whole map.

@@ -1,9 +1,10 @@
 //! The Hiera image encoder of SAM 2 (`sam2/modeling/backbones/hieradet.py`).
 //!
 //! Tokens are a map `(H, W, C)` throughout, fp32 whatever the precision of the weights. A block updates it in place; the
-//! first block of a later stage makes a map of half the resolution. A block within windows is run on some rows of windows
-//! at a time, from its norm to the end of its MLP, so that what lies between stays in the caches of a processor; windows
-//! are never copied out of the map.
+//! first block of a later stage makes a map of half the resolution. On a CPU with kernels for it, in fp32, a block is run in one
+//! go: each thread takes some windows, or some queries of global attention, from the first norm to the end of the MLP.
+//! Elsewhere it is run layer after layer, on some rows of windows at a time, so that what lies between stays in the caches of a
+//! processor.
 
 mod attention;
 mod block;
@@ -17,7 +18,7 @@ use tch::Tensor;
 
 use crate::error::{CheckCancelled, Result};
 use crate::nn::Weights;
-pub use block::MultiScaleBlock;
+pub use block::{MultiScaleBlock, runs_whole};
 pub use parts::Parts;
 pub use patch_embed::PatchEmbed;
 pub use pos_embed::pos_embed;

@@ -5,7 +5,7 @@ use sam_mm_checkpoint::{HieraBlockConfig, Sam2Config};
 
 use super::kernel::{BLOCK, LANES, PANEL, TILE};
 use super::{AttentionBy, derived_weights_of_decoder, layer_by_layer};
-use crate::hiera::{Parts, PatchEmbed};
+use crate::hiera::{Parts, PatchEmbed, runs_whole};
 use crate::shim::tiled_linear::TiledLayer;
 
 /// Bytes that a change of precision takes in passing: a block of the trunk, or the decoder, is there twice, and a tensor of
@@ -65,16 +65,16 @@ pub fn encode_sam2(
             1 => 0,
             _ => wide * map(block.resolution / pool, block.dim_out),
         };
-        if let Some(threads) = tiles(block, by, wide) {
+        if let Some(threads) = tiles(block, by, wide).filter(|_| runs_whole(block)) {
             let within = match block.window_size {
                 0 => of_all_keys(block, threads),
-                _ => threads * windows_at_a_time(block),
+                _ => of_windows(block, threads),
             };
             return source + target + within;
         }
         let tokens = parts.mlp_rows() * block.resolution / pool;
         let mlp = match tiles(block, by, wide) {
-            Some(threads) => threads * tile(block.dim_out + block.mlp_dim.min(DEPTH)),
+            Some(threads) => threads * widest_tile(block),
             None => {
                 let widths = 2 * block.dim_out + block.mlp_dim;
                 tokens * widths + converted(wide * tokens * block.dim_out)
@@ -156,32 +156,56 @@ fn tiles(block: &HieraBlockConfig, by: AttentionBy, wide: usize) -> Option<usize
 /// set.
 const DEPTH: usize = 256;
 
-/// What a thread holds of the windows that it takes through a block at a time (`OfWindows` of
+/// What threads hold of the windows that each takes through a block at a time (`groups_of` and `OfWindows` of
 /// `shim/hiera_block/hiera_block.cpp`).
-fn windows_at_a_time(block: &HieraBlockConfig) -> usize {
-    let (tokens, area) = match block.pools_queries {
+fn of_windows(block: &HieraBlockConfig, threads: usize) -> usize {
+    let (most, area) = match block.pools_queries {
         true => (384, 4),
         false => (192, 1),
     };
-    let tokens = tokens.max(block.window_size.pow(2));
-    let tokens = tokens.min(block.resolution.pow(2));
+    let most = most.min(block.resolution.pow(2).div_ceil(threads));
+    let sides = || {
+        let starts = (0..block.resolution).step_by(block.window_size);
+        starts.map(|start| block.window_size.min(block.resolution - start))
+    };
+    let windows = sides().flat_map(|h| sides().map(move |w| h * w));
+    let (mut groups, mut tokens, mut open) = (0, 0, most);
+    for window in windows {
+        if open + window > most {
+            groups += 1;
+            open = 0;
+        }
+        open += window;
+        tokens = tokens.max(open);
+    }
+    threads.min(groups) * of_a_group(block, tokens, area)
+}
+
+fn of_a_group(block: &HieraBlockConfig, tokens: usize, area: usize) -> usize {
     // The map's values, queries, keys and values; of pooled queries the residual, and both pooled.
     let mut rows = tokens * (block.dim + 3 * block.dim_out);
     if area > 1 {
         rows += tokens * block.dim_out + 2 * tokens / area * block.dim_out;
     }
-    let inputs = block.dim_out + block.mlp_dim.min(DEPTH);
-    rows + tile(inputs.max(block.dim)) + kernel_workspace(block)
+    rows + widest_tile(block) + kernel_workspace(block)
 }
 
 /// What global attention takes within a block: all keys and values, and what a thread holds of a tile of queries (`OfTile` of
 /// `shim/hiera_block/hiera_block.cpp`).
 fn of_all_keys(block: &HieraBlockConfig, threads: usize) -> usize {
     let keys = block.num_heads * packed_keys(block);
-    let widest = block.dim_out + block.mlp_dim.min(DEPTH);
     let of_keys = BLOCK * 2 * block.dim_out;
     let of_queries = TILE * block.dim_out + queries_of_a_tile(block);
-    keys + threads * (tile(widest) + of_keys.max(of_queries))
+    keys + threads * (widest_tile(block) + of_keys.max(of_queries))
+}
+
+/// A tile of the rows of a block's MLP, which is the widest of its layers.
+fn widest_tile(block: &HieraBlockConfig) -> usize {
+    tile(
+        block
+            .dim
+            .max(block.dim_out + block.mlp_dim.next_multiple_of(PANEL).min(DEPTH)),
+    )
 }
 
 /// A tile of rows, each with a gap after every layer.
@@ -205,7 +229,9 @@ fn packed_keys(block: &HieraBlockConfig) -> usize {
 /// A tile of queries with their scores and sums (`Scratch` there).
 fn queries_of_a_tile(block: &HieraBlockConfig) -> usize {
     let (_, row, head_dim, width) = slots(block);
-    TILE * (head_dim + width + row)
+    // The greatest score and the sum of weights of a query.
+    let per_query = 2;
+    TILE * (head_dim + width + row + per_query) + row
 }
 
 /// Keys of a window, those that are a block with what pads it, the width of a head, and that of its values padded.
