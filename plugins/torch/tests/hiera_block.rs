@@ -1,81 +1,14 @@
 //! Blocks of Hiera against libtorch in fp64, with every kernel that this processor has.
 
+mod common;
+
 use std::ffi::CStr;
 
+use common::layers::{Layer, Norm, difference, kernels, random, wide};
 use sam_mm_torch::shim::hiera_block::HieraBlock;
-use sam_mm_torch::shim::tiled_linear::{TiledLayer, TiledNorm, has_tiled_linear_kernel};
+use sam_mm_torch::shim::tiled_linear::TiledLayer;
 use sam_mm_torch::shim::{num_threads, set_num_threads};
-use tch::{Device, Kind, Tensor};
-
-const EPS: f64 = 1e-6;
-
-/// Those of the processor, and the one that is chosen when none is named.
-fn kernels() -> Vec<Option<&'static CStr>> {
-    let named = [c"avx2", c"avx512"].map(Some);
-    let kernels: Vec<_> = [None].into_iter().chain(named).collect();
-    kernels
-        .into_iter()
-        .filter(|&kernel| has_tiled_linear_kernel(kernel))
-        .collect()
-}
-
-fn random(shape: &[i64]) -> Tensor {
-    Tensor::randn(shape, (Kind::Float, Device::Cpu))
-}
-
-fn wide(tensor: &Tensor) -> Tensor {
-    tensor.to_kind(Kind::Double)
-}
-
-struct Layer {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl Layer {
-    fn random(inputs: i64, outputs: i64) -> Self {
-        Self {
-            weight: random(&[outputs, inputs]) / (inputs as f64).sqrt(),
-            bias: random(&[outputs]),
-        }
-    }
-
-    fn pack(&self, kernel: Option<&'static CStr>) -> TiledLayer {
-        let packed = TiledLayer::pack(&self.weight, &self.bias, kernel).unwrap();
-        packed.expect("it fills whole vectors")
-    }
-
-    fn of(&self, x: &Tensor) -> Tensor {
-        x.linear(&wide(&self.weight), Some(wide(&self.bias)))
-    }
-}
-
-struct Norm {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl Norm {
-    fn random(width: i64) -> Self {
-        Self {
-            weight: random(&[width]) + 1.0,
-            bias: random(&[width]),
-        }
-    }
-
-    fn tiled(&self) -> TiledNorm<'_> {
-        TiledNorm {
-            weight: &self.weight,
-            bias: &self.bias,
-            eps: EPS,
-        }
-    }
-
-    fn of(&self, x: &Tensor) -> Tensor {
-        let (weight, bias) = (wide(&self.weight), wide(&self.bias));
-        x.layer_norm(self.weight.size(), Some(weight), Some(bias), EPS, false)
-    }
-}
+use tch::{Kind, Tensor};
 
 /// The greatest of every 2×2 cells of `(H, W, C)`.
 fn pool(map: &Tensor) -> Tensor {
@@ -213,11 +146,6 @@ impl Block {
     }
 }
 
-fn difference(ours: &Tensor, theirs: &Tensor) -> f64 {
-    let apart = (wide(ours) - theirs).abs().max();
-    apart.double_value(&[]) / theirs.abs().max().double_value(&[])
-}
-
 /// Windows that fill the map and such that do not, along either axis; several to a group, one, and larger than a tile; and the
 /// whole map, of less than a block of keys, of some, and with a rest. Heads are as wide as those of base_plus (56) and large
 /// (72), too.
@@ -313,36 +241,16 @@ fn what_does_not_fit_is_told() {
     assert!(message(&random(&[16, 16, 16]), &block.out()).contains("do not follow"));
     assert!(message(&map, &random(&[8, 8, 32])).contains("output"));
     assert!(message(&map.to_kind(Kind::Double), &block.out()).contains("map"));
-    let odd = HieraBlock {
-        window: 3,
-        ..block.tiled(&packed)
+    let refused = |window, heads| {
+        let block = HieraBlock {
+            window,
+            heads,
+            ..block.tiled(&packed)
+        };
+        let out = random(&[8, 8, 64]);
+        block.run(&map, &out).unwrap_err().to_string()
     };
-    assert!(
-        odd.run(&map, &block.out())
-            .unwrap_err()
-            .to_string()
-            .contains("windows of 3")
-    );
-    let whole = HieraBlock {
-        window: 0,
-        ..block.tiled(&packed)
-    };
-    assert!(
-        whole
-            .run(&map, &block.out())
-            .unwrap_err()
-            .to_string()
-            .contains("windows of 0")
-    );
-    let heads = HieraBlock {
-        heads: 5,
-        ..block.tiled(&packed)
-    };
-    assert!(
-        heads
-            .run(&map, &block.out())
-            .unwrap_err()
-            .to_string()
-            .contains("5 heads")
-    );
+    assert!(refused(3, 2).contains("windows of 3"));
+    assert!(refused(0, 2).contains("windows of 0"));
+    assert!(refused(4, 5).contains("5 heads"));
 }

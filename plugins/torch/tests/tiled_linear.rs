@@ -1,92 +1,10 @@
 //! Linear layers in tiles against libtorch in fp64, with every kernel that this processor has.
 
-use std::ffi::CStr;
+mod common;
 
-use sam_mm_torch::shim::tiled_linear::{
-    Then, TiledLayer, TiledNorm, has_tiled_linear_kernel, mlp, run_all,
-};
-use tch::{Device, Kind, Tensor};
-
-const EPS: f64 = 1e-6;
-
-/// Those of the processor, and the one that is chosen when none is named.
-fn kernels() -> Vec<Option<&'static CStr>> {
-    let named = [c"avx2", c"avx512"].map(Some);
-    let kernels: Vec<_> = [None].into_iter().chain(named).collect();
-    kernels
-        .into_iter()
-        .filter(|&kernel| has_tiled_linear_kernel(kernel))
-        .collect()
-}
-
-fn random(shape: &[i64]) -> Tensor {
-    Tensor::randn(shape, (Kind::Float, Device::Cpu))
-}
-
-/// A layer of its own, in fp32.
-struct Layer {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl Layer {
-    fn random(inputs: i64, outputs: i64) -> Self {
-        Self {
-            weight: random(&[outputs, inputs]) / (inputs as f64).sqrt(),
-            bias: random(&[outputs]),
-        }
-    }
-
-    fn pack(&self, kernel: Option<&'static CStr>) -> TiledLayer {
-        let packed = TiledLayer::pack(&self.weight, &self.bias, kernel).unwrap();
-        packed.expect("it fills whole vectors")
-    }
-
-    /// In fp64.
-    fn of(&self, x: &Tensor) -> Tensor {
-        let kind = Kind::Double;
-        x.linear(&self.weight.to_kind(kind), Some(self.bias.to_kind(kind)))
-    }
-}
-
-struct Norm {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl Norm {
-    fn random(width: i64) -> Self {
-        Self {
-            weight: random(&[width]) + 1.0,
-            bias: random(&[width]),
-        }
-    }
-
-    fn tiled(&self) -> TiledNorm<'_> {
-        TiledNorm {
-            weight: &self.weight,
-            bias: &self.bias,
-            eps: EPS,
-        }
-    }
-
-    /// In fp64.
-    fn of(&self, x: &Tensor) -> Tensor {
-        let (weight, bias) = (
-            self.weight.to_kind(Kind::Double),
-            self.bias.to_kind(Kind::Double),
-        );
-        x.to_kind(Kind::Double)
-            .layer_norm(self.weight.size(), Some(weight), Some(bias), EPS, false)
-    }
-}
-
-/// The largest difference, as a part of the largest value.
-fn difference(ours: &Tensor, theirs: &Tensor) -> f64 {
-    let theirs = theirs.to_kind(Kind::Double);
-    let apart = (ours.to_kind(Kind::Double) - &theirs).abs().max();
-    apart.double_value(&[]) / theirs.abs().max().double_value(&[])
-}
+use common::layers::{Layer, Norm, difference, kernels, random};
+use sam_mm_torch::shim::tiled_linear::{Then, TiledLayer, has_tiled_linear_kernel, mlp, run_all};
+use tch::{Kind, Tensor};
 
 fn assert_close(what: &str, ours: &Tensor, theirs: &Tensor) {
     let difference = difference(ours, theirs);

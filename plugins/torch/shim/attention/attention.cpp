@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "../failure.h"
 #include "../processor.h"
@@ -15,15 +14,8 @@ namespace sam_mm {
 namespace attention {
 
 const AttentionKernel *find_kernel(const char *name) {
-  const AttentionKernel *const kernels[] = {
-      has_avx512() ? avx512_kernel() : nullptr,
-      has_avx2() ? avx2_kernel() : nullptr,
-      portable_kernel(),
-  };
-  for (const AttentionKernel *kernel : kernels) {
-    if (kernel && (name == nullptr || std::strcmp(kernel->name, name) == 0)) return kernel;
-  }
-  return nullptr;
+  return first_named<AttentionKernel>(
+      {has_avx512() ? avx512_kernel() : nullptr, has_avx2() ? avx2_kernel() : nullptr, portable_kernel()}, name);
 }
 
 }  // namespace attention

@@ -2,8 +2,6 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 
-#include <cstring>
-
 #include "../failure.h"
 #include "../parallel.h"
 #include "../processor.h"
@@ -15,14 +13,8 @@ namespace sam_mm {
 namespace tiled_linear {
 
 const LinearKernel *find_kernel(const char *name) {
-  const LinearKernel *const kernels[] = {
-      has_avx512() ? avx512_kernel() : nullptr,
-      has_avx2() ? avx2_kernel() : nullptr,
-  };
-  for (const LinearKernel *kernel : kernels) {
-    if (kernel && (name == nullptr || std::strcmp(kernel->name, name) == 0)) return kernel;
-  }
-  return nullptr;
+  return first_named<LinearKernel>(
+      {has_avx512() ? avx512_kernel() : nullptr, has_avx2() ? avx2_kernel() : nullptr}, name);
 }
 
 }  // namespace tiled_linear

@@ -3,6 +3,7 @@
 
 pub mod formula;
 pub mod golden;
+pub mod layers;
 pub mod plugin;
 pub mod whole;
 
